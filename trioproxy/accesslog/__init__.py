@@ -1,0 +1,1 @@
+"""A line per exchange: what it says, and a writer that never blocks the loop."""

@@ -1,0 +1,1 @@
+"""When a connection has to leave: lifetimes, ladders and the sweep that enforces them."""

@@ -1,0 +1,127 @@
+"""What can go wrong with an exchange or a connection, as types that know how to answer.
+
+Raise low, answer in one place. Each type carries the HTTP status to answer with, Envoy's response
+flag for the access log, and whether another attempt may succeed.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ProxyError(Exception):
+    """Something ended an exchange or a connection; the type says how to answer and to log it.
+
+    `status` is the HTTP status of the local answer, `flag` the response flag of the access log
+    (Envoy's `%RESPONSE_FLAGS%`), `retriable` whether the request did not reach an upstream or can
+    go to another one, `retry_on` the name under which a retry policy speaks of it.
+    """
+
+    status: ClassVar[int] = 500
+    flag: ClassVar[str] = "-"
+    retriable: ClassVar[bool] = False
+    retry_on: ClassVar[str] = ""
+
+
+class DownstreamError(ProxyError):
+    """The client's side failed."""
+
+    flag = "DC"
+
+
+class DownstreamClosed(DownstreamError):
+    """The client went away before the exchange was complete."""
+
+
+class DownstreamProtocolError(DownstreamError):
+    """The client broke the protocol; the connection cannot be used further."""
+
+    status = 400
+    flag = "DPE"
+
+    def __init__(self, detail: str, status: int = 400) -> None:
+        super().__init__(detail)
+        self.answer = status
+
+
+class UpstreamError(ProxyError):
+    """The upstream's side failed."""
+
+    status = 503
+    flag = "UF"
+
+
+class ConnectFailed(UpstreamError):
+    """No connection to the host could be made."""
+
+    retriable = True
+    retry_on = "connect_failure"
+
+
+class NoHealthyUpstream(UpstreamError):
+    """The cluster has no host to offer."""
+
+    flag = "UH"
+
+
+class UpstreamOverflow(UpstreamError):
+    """A circuit breaker of the cluster is open."""
+
+    flag = "UO"
+
+
+class UpstreamReset(UpstreamError):
+    """The upstream closed the connection in the middle of an exchange."""
+
+    flag = "UC"
+    retriable = True
+    retry_on = "reset"
+
+
+class UpstreamProtocolError(UpstreamError):
+    """What the upstream sent is not a well-framed response."""
+
+    status = 502
+    flag = "UPE"
+
+
+class UpstreamTimeout(UpstreamError):
+    """The route's timeout ran out before the response head."""
+
+    status = 504
+    flag = "UT"
+
+
+class TryTimeout(UpstreamTimeout):
+    """One attempt's share of the route's timeout ran out before the response head."""
+
+    retriable = True
+    retry_on = "per_try_timeout"
+
+
+class NoRoute(ProxyError):
+    """No route of the listener matches the request."""
+
+    status = 404
+    flag = "NR"
+
+
+class NoCluster(ProxyError):
+    """The route names a cluster that does not exist."""
+
+    status = 503
+    flag = "NC"
+
+
+class StreamIdleTimeout(ProxyError):
+    """Nothing moved in the exchange for the stream's idle timeout."""
+
+    status = 408
+    flag = "SI"
+
+
+class FilterFailed(ProxyError):
+    """A filter raised; its exchange is answered, nothing else is touched."""
+
+    status = 500
+    flag = "FF"

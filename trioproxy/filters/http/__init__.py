@@ -1,0 +1,1 @@
+"""Filters of an HTTP exchange; the last one of a chain is terminal."""

@@ -1,0 +1,1 @@
+"""Filters of a connection; the last one of a chain is terminal."""

@@ -1,0 +1,1 @@
+"""One edge-triggered epoll set per worker and what waits on it."""

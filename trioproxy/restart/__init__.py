@@ -1,0 +1,1 @@
+"""What two processes of one instance say to each other."""

@@ -1,0 +1,1 @@
+"""The processes: main, the zygote that workers are forked from, workers."""

@@ -1,0 +1,1 @@
+"""Statistics in a memory region that every process of an instance shares."""
