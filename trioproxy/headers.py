@@ -81,6 +81,6 @@ def _field(name: str, value: str) -> Field:
     wire_name, wire_value = _name(name), value.strip(" \t").encode("latin-1")
     if not wire_name or not TOKEN.issuperset(wire_name):
         raise ValueError(f"not a header field name: {name!r}")
-    if any(byte < 0x20 and byte != 0x09 or byte == 0x7F for byte in wire_value):
+    if any((byte < 0x20 and byte != 0x09) or byte == 0x7F for byte in wire_value):
         raise ValueError(f"control character in the value of header field {name!r}")
     return wire_name, wire_value
