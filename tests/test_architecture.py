@@ -16,7 +16,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
     {"errors", "headers"},
     {"accesslog", "codec", "drain", "reactor", "restart", "stats"},
-    {"config"},
+    {"config", "wire"},
     {"upstream"},
     {"filters"},
     {"admin", "listener"},
