@@ -56,7 +56,7 @@ class Unit:
         """Write `value` as a person would: with the largest suffix that leaves it whole."""
         for suffix, factor in reversed(self.factors):
             count = value / factor
-            if value and isclose(count, round(count), rel_tol=1e-12):
+            if value and isclose(count, round(count), rel_tol=1e-14):
                 return f"{round(count)}{suffix}"
         if not value:
             return f"0{self.plain}"
