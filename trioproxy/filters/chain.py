@@ -41,7 +41,5 @@ def chain(filters: Sequence[Filter[Subject]]) -> Forward[Subject]:
     return forward
 
 
-def _call(
-    each: Filter[Subject], forward: Forward[Subject], subject: Subject
-) -> Awaitable[None]:
+def _call(each: Filter[Subject], forward: Forward[Subject], subject: Subject) -> Awaitable[None]:
     return each(subject, forward)
