@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from trioproxy.codec import fields, marks
 from trioproxy.codec.errors import MalformedMessage, UnsafeMessage
-from trioproxy.headers import Field
+
+if TYPE_CHECKING:
+    from trioproxy.headers import Field
 
 
 @pytest.mark.parametrize(

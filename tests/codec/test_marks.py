@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from trioproxy.codec import marks
 from trioproxy.codec.errors import MalformedMessage
-from trioproxy.codec.marks import Reader
 from trioproxy.codec.messages import Request
+
+if TYPE_CHECKING:
+    from trioproxy.codec.marks import Reader
 
 
 @pytest.mark.parametrize(("value", "length"), [(b"0", 0), (b"007", 7), (b"9" * 18, 10**18 - 1)])
