@@ -126,11 +126,11 @@ class BlockingChannel(Generic[M]):
         """For `select.poll`."""
         return self._socket.fileno()
 
-    def send(self, message: attrs.AttrsInstance) -> None:
-        """Send one message; raises PeerGone."""
+    def send(self, message: attrs.AttrsInstance, fds: Sequence[int] = ()) -> None:
+        """Send one message; the descriptors stay the sender's. Raises PeerGone."""
         try:
-            for packet, _ in packets(encode(message), ()):
-                self._socket.send(packet)
+            for packet, share in packets(encode(message), fds):
+                self._socket.sendmsg([packet], _ancillary(share))
         except OSError as error:
             raise PeerGone(str(error)) from error
 
