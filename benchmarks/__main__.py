@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import os
 import platform
 import signal
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from benchmarks import plot, report
 from benchmarks.origin import open_origin
 from benchmarks.process import BenchError
+from benchmarks.publish import Results
 from benchmarks.run import Outcome, Plan, compare
 from benchmarks.systems import SYSTEMS
 from benchmarks.works import WORKS
@@ -50,6 +50,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="3 rounds of 0.7 s: rougher figures")
     parser.add_argument("--results", type=Path, default=Path("bench-results"), metavar="DIRECTORY")
+    parser.add_argument("--publish", action="store_true", help="put the results into docs/ too")
     return parser.parse_args()
 
 
@@ -75,14 +76,6 @@ def measure(works: list[Work], systems: list[System], plan: Plan) -> dict[str, O
             for system, failure in outcomes[work.name].failures.items():
                 say(f"  {system} FAILED: {failure}")
     return outcomes
-
-
-def write(directory: Path, rows: list[report.Row], systems: list[str], told: object) -> None:
-    """The table, the plot and the figures, in `directory`."""
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "results.md").write_text(report.markdown(rows, systems))
-    (directory / "results.svg").write_text(plot.svg(rows, systems))
-    (directory / "results.json").write_text(json.dumps(told, indent=2) + "\n")
 
 
 def facts(systems: list[System], plan: Plan) -> dict[str, object]:
@@ -117,9 +110,18 @@ def main() -> int:
     outcomes = measure(works, systems, plan)
     rows = [report.row_of(work, outcomes[work.name]) for work in works]
     names = [system.name for system in systems]
-    write(arguments.results, rows, names, report.document(rows, outcomes, told))
-    print(report.markdown(rows, names))
-    return 1 if any(row.failures for row in rows) else 0
+    results = Results(
+        report.markdown(rows, names),
+        plot.svg(rows, names),
+        report.document(rows, outcomes, told),
+    )
+    results.write(arguments.results)
+    print(results.table)
+    if any(row.failures for row in rows):
+        return 1
+    if arguments.publish:
+        results.publish()
+    return 0
 
 
 if __name__ == "__main__":

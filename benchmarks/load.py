@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import signal
 import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import attrs
 
 from benchmarks.process import BenchError
 
@@ -21,17 +22,10 @@ CONNECTIONS = 32
 WRK_SCRIPT = Path(__file__).parent / "templates/wrk.lua"
 # `ECHO` of 43 bytes is 64 bytes on the wire.
 ECHO = ("ECHO", "x" * 43)
+BULK_CONNECTIONS = 4
 CHUNK_BYTES = 1024 * 1024
 MEGABYTE = 1_000_000
-
-
-@attrs.frozen
-class Load:
-    """What a load generator counted: operations that ended well, and latency where it is told."""
-
-    operations: float
-    p50_us: int = 0
-    p99_us: int = 0
+PATIENCE = 60.0
 
 
 def wrk(
@@ -41,44 +35,48 @@ def wrk(
     headers: Sequence[str] = (),
     upload: int = 0,
     response_bytes: int = 0,
-    prefix: Sequence[str] = (),
-) -> Load:
-    """Keep-alive requests over 32 connections; `prefix` runs wrk under another program."""
-    stop = ["timeout", "--preserve-status", "--signal", "INT", f"{seconds:.2f}"]
-    command = [*prefix, *stop, "wrk", "-t", "1", "-c", str(CONNECTIONS), "-s", str(WRK_SCRIPT)]
-    command += ["-d", "1h", "--timeout", "5s"]  # its own duration knows whole seconds only
+    under: Sequence[str] = (),
+) -> int:
+    """Count keep-alive requests over 32 connections; `under` runs wrk under another program.
+
+    An upload is a POST of so many bytes; every answer has at least `response_bytes`.
+    """
+    command = [*under, "wrk", "-t", "1", "-c", str(CONNECTIONS), "-s", str(WRK_SCRIPT)]
+    command += ["-d", f"{math.ceil(seconds)}s", "--timeout", "5s"]
     for header in headers:
         command += ["-H", header]
     command += [url, "--", "POST" if upload else "GET", str(upload)]
-    return parse_wrk(run(command, seconds + 30), response_bytes)
+    # wrk knows whole seconds only; interrupted it stops and reports what it did.
+    return parse_wrk(run(command, interrupt_after=None if under else seconds), response_bytes)
 
 
-def parse_wrk(output: str, response_bytes: int = 0) -> Load:
+def parse_wrk(output: str, response_bytes: int = 0) -> int:
     """Read the JSON line of `wrk.lua`; raises BenchError for any error or a short answer."""
     try:
         told = json.loads(output.strip().splitlines()[-1])
     except (IndexError, ValueError):
         raise BenchError(f"wrk said nothing readable:\n{output}") from None
+    requests: int = told["requests"]
     errors = {kind: count for kind, count in told["errors"].items() if count}
     if errors:
-        raise BenchError(f"wrk counted errors in {told['requests']} requests: {errors}")
-    if not told["requests"]:
+        raise BenchError(f"wrk counted errors in {requests} requests: {errors}")
+    if not requests:
         raise BenchError("wrk got no answer")
-    if told["bytes"] < told["requests"] * response_bytes:
-        raise BenchError(f"bodies are too short: {told['bytes']} bytes, {told['requests']} answers")
-    return Load(told["requests"], told["p50_us"], told["p99_us"])
+    if told["bytes"] < requests * response_bytes:
+        raise BenchError(f"bodies are too short: {told['bytes']} bytes, {requests} answers")
+    return requests
 
 
-def redis_benchmark(port: int, seconds: float, *, keep_alive: bool) -> Load:
-    """64 B round trips over 32 connections; each on a new connection without `keep_alive`."""
-    count = 20_000 if keep_alive else 4_000
+def redis_benchmark(port: int, seconds: float, *, keep_alive: bool) -> int:
+    """Count 64 B round trips over 32 connections; without `keep_alive` each on a new one."""
+    chunk = 20_000 if keep_alive else 4_000
     command = ["redis-benchmark", "-h", "127.0.0.1", "-p", str(port), "--csv"]
-    command += ["-c", str(CONNECTIONS), "-n", str(count), "-k", str(int(keep_alive)), *ECHO]
+    command += ["-c", str(CONNECTIONS), "-n", str(chunk), "-k", str(int(keep_alive)), *ECHO]
     done, end = 0, time.monotonic() + seconds
     while not done or time.monotonic() < end:
-        check_redis(run(command, 60))
-        done += count
-    return Load(done)
+        check_redis(run(command))
+        done += chunk
+    return done
 
 
 def check_redis(output: str) -> None:
@@ -87,12 +85,18 @@ def check_redis(output: str) -> None:
         raise BenchError(f"redis-benchmark failed:\n{output}")
 
 
-def bulk(port: int, seconds: float, expected: int) -> Load:
-    """Downloads one after the other through L4, dropped in the kernel; an operation is a MB."""
-    received, end = 0, time.monotonic() + seconds
-    while not received or time.monotonic() < end:
-        received += download(port, expected)
-    return Load(received / MEGABYTE)
+def bulk(port: int, seconds: float, body_bytes: int) -> float:
+    """Megabytes received through L4 over four connections, dropped in the kernel."""
+    end = time.monotonic() + seconds
+
+    def receive_until_end(_index: int) -> int:
+        received = download(port, body_bytes)
+        while time.monotonic() < end:
+            received += download(port, body_bytes)
+        return received
+
+    with ThreadPoolExecutor(BULK_CONNECTIONS) as pool:
+        return sum(pool.map(receive_until_end, range(BULK_CONNECTIONS))) / MEGABYTE
 
 
 def download(port: int, expected: int) -> int:
@@ -123,20 +127,32 @@ def receive(sock: socket.socket, count: int) -> bytes:
     return data
 
 
-def run(command: Sequence[str], timeout: float) -> str:
-    """What the program printed, errors included; raises BenchError when it fails."""
+def run(command: Sequence[str], interrupt_after: float | None = None) -> str:
+    """What the program printed, errors included; raises BenchError when it fails or hangs."""
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     try:
-        ended = subprocess.run(
-            command,
-            timeout=timeout,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        output = output_of(process, interrupt_after)
     except subprocess.TimeoutExpired:
-        raise BenchError(f"{command[0]} did not end within {timeout:g} s") from None
-    if ended.returncode:
-        raise BenchError(f"{command[0]} ended with {ended.returncode}:\n{ended.stdout}")
-    return ended.stdout
+        raise BenchError(f"{command[0]} did not end within {PATIENCE} s") from None
+    finally:
+        process.kill()
+        process.wait()
+    if process.returncode:
+        raise BenchError(f"{command[0]} ended with {process.returncode}:\n{output}")
+    return output
+
+
+def output_of(process: subprocess.Popen[str], interrupt_after: float | None) -> str:
+    """Wait for the end, which an interrupt may ask for; raises TimeoutExpired."""
+    if interrupt_after is not None:
+        try:
+            return process.communicate(timeout=interrupt_after)[0]
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+    return process.communicate(timeout=PATIENCE)[0]

@@ -46,14 +46,14 @@ def svg(rows: Sequence[Row], systems: Sequence[str]) -> str:
 
 
 def scale_end(rows: Sequence[Row]) -> float:
-    """Where the scale ends: just past the greatest ratio, in halves, never under 1.5."""
+    """Where the scale ends: just past the greatest ratio, in halves, between 1.5 and 3."""
     ratios = [cell.ratio.high for row in rows for cell in row.cells.values() if cell.ratio]
-    return max(1.5, math.ceil(max(ratios, default=1.0) * 2) / 2)
+    return min(3.0, max(1.5, math.ceil(max(ratios, default=1.0) * 2) / 2))
 
 
 def across(ratio: float, end: float) -> float:
-    """The horizontal place of a ratio."""
-    return round(LEFT + (WIDTH - LEFT - RIGHT) * ratio / end, 1)
+    """The horizontal place of a ratio; one past the scale stands at its end."""
+    return round(LEFT + (WIDTH - LEFT - RIGHT) * min(ratio, end) / end, 1)
 
 
 def frame(systems: Sequence[str], end: float, height: int) -> list[str]:
@@ -65,12 +65,11 @@ def frame(systems: Sequence[str], end: float, height: int) -> list[str]:
         parts.append(f'<rect x="{x}" y="34" width="10" height="10" fill="{colour(index)}"/>')
         parts.append(text(x + 15, 43, title_of(name)))
     bottom = height - BOTTOM
-    step = 0.5 if end <= 4 else float(math.ceil(end / 8))
-    for mark in range(int(end / step) + 1):
-        x = across(mark * step, end)
-        kind = "one" if mark * step == 1 else "line"
+    for mark in (half / 2 for half in range(int(end * 2) + 1)):
+        x = across(mark, end)
+        kind = "one" if mark == 1 else "line"
         parts.append(f'<path class="{kind}" d="M{x} {TOP - 8}V{bottom}"/>')
-        parts.append(text(x, bottom + 16, f"{mark * step:g}", "quiet", "middle"))
+        parts.append(text(x, bottom + 16, f"{mark:g}", "quiet", "middle"))
     return parts
 
 

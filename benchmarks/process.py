@@ -53,13 +53,14 @@ class Program:
 
     def end(self) -> None:
         """Ask the program to end, then kill what is left of its tree."""
-        pids = self.tree()
-        self.popen.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.popen.wait(END_GRACE)
-        for pid in [*pids, *self.tree()] if self.popen.poll() is None else pids[1:]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        with contextlib.ExitStack() as stack:
+            handles = [stack.enter_context(handle_of(pid)) for pid in self.tree()]
+            self.popen.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.popen.wait(END_GRACE)
+            for handle in handles:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
         self.popen.wait()
 
 
@@ -94,6 +95,16 @@ def wait_until(
         if time.monotonic() > end:
             raise BenchError(f"no right answer within {seconds:g} s:\n{program.tail()}")
         time.sleep(step)
+
+
+@contextlib.contextmanager
+def handle_of(pid: int) -> Iterator[int]:
+    """A pidfd: it never means another process that was given the same number."""
+    handle = os.pidfd_open(pid)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def cpu_ticks(pid: int) -> int:

@@ -63,14 +63,25 @@ class Work:
     optional: bool = False  # only when asked for
 
 
-def http_cpu(target: Target, ask: Callable[[], load.Load]) -> float:
+def cpu_per_operation(target: Target, ask: Callable[[], float]) -> float:
+    """CPU microseconds of the proxy for each operation that `ask` counts."""
+    cpu = target.program.cpu_seconds()
+    operations = ask()
+    return (target.program.cpu_seconds() - cpu) / operations * 1e6
+
+
+def reaching(count: Callable[[], int], ask: Callable[[], int]) -> int:
+    """What `ask` counts; raises BenchError if the origin, asked by `count`, saw less of it."""
+    before = count()
+    operations = ask()
+    if count() - before < operations:
+        raise BenchError(f"{operations} answers counted, but the origin gave fewer")
+    return operations
+
+
+def http_cpu(target: Target, ask: Callable[[], int]) -> float:
     """CPU microseconds a request; raises BenchError if fewer requests reached the origin."""
-    reached, cpu = target.origin.requests(), target.program.cpu_seconds()
-    result = ask()
-    cpu = target.program.cpu_seconds() - cpu
-    if target.origin.requests() - reached < result.operations:
-        raise BenchError("the load generator counted more answers than the origin gave")
-    return cpu / result.operations * 1e6
+    return cpu_per_operation(target, lambda: reaching(target.origin.requests, ask))
 
 
 def http_keepalive(target: Target, seconds: float) -> float:
@@ -96,27 +107,13 @@ def http_request_body(target: Target, seconds: float) -> float:
     return http_cpu(target, lambda: load.wrk(url, seconds, upload=BODY_BYTES))
 
 
-def l4_cpu(target: Target, ask: Callable[[], load.Load]) -> float:
-    """CPU microseconds an operation through L4."""
-    cpu = target.program.cpu_seconds()
-    result = ask()
-    return (target.program.cpu_seconds() - cpu) / result.operations * 1e6
-
-
 def redis_cpu(target: Target, seconds: float, *, keep_alive: bool) -> float:
     """CPU microseconds a round trip; raises BenchError if fewer commands reached Redis."""
-    reached, done = target.origin.commands(), 0.0
 
-    def ask() -> load.Load:
-        nonlocal done
-        result = load.redis_benchmark(target.ports.tcp, seconds, keep_alive=keep_alive)
-        done = result.operations
-        return result
+    def ask() -> int:
+        return load.redis_benchmark(target.ports.tcp, seconds, keep_alive=keep_alive)
 
-    cpu = l4_cpu(target, ask)
-    if target.origin.commands() - reached < done:
-        raise BenchError("the load generator counted more answers than Redis gave")
-    return cpu
+    return cpu_per_operation(target, lambda: reaching(target.origin.commands, ask))
 
 
 def l4_round_trip(target: Target, seconds: float) -> float:
@@ -128,7 +125,7 @@ def l4_new_connection(target: Target, seconds: float) -> float:
 
 
 def l4_bulk(target: Target, seconds: float) -> float:
-    return l4_cpu(target, lambda: load.bulk(target.ports.bulk, seconds, BULK_BYTES))
+    return cpu_per_operation(target, lambda: load.bulk(target.ports.bulk, seconds, BULK_BYTES))
 
 
 def idle_memory(target: Target, _seconds: float) -> float:
@@ -156,8 +153,8 @@ def system_calls(target: Target, seconds: float) -> float:
     pids = ",".join(map(str, target.program.tree()))
     with tempfile.NamedTemporaryFile(mode="r") as counted:
         perf = ["perf", "stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "-p", pids]
-        result = load.wrk(target.url(), seconds, prefix=[*perf, "-o", counted.name, "--"])
-        return parse_perf(Path(counted.name).read_text()) / result.operations
+        requests = load.wrk(target.url(), seconds, under=[*perf, "-o", counted.name, "--"])
+        return parse_perf(Path(counted.name).read_text()) / requests
 
 
 def parse_perf(output: str) -> int:

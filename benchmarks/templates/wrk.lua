@@ -8,8 +8,7 @@ end
 function done(summary, latency, requests)
   local e = summary.errors
   io.write(string.format(
-    '{"requests": %d, "bytes": %d, "p50_us": %d, "p99_us": %d, ' ..
+    '{"requests": %d, "bytes": %d, ' ..
     '"errors": {"connect": %d, "read": %d, "write": %d, "status": %d, "timeout": %d}}\n',
-    summary.requests, summary.bytes, latency:percentile(50), latency:percentile(99),
-    e.connect, e.read, e.write, e.status, e.timeout))
+    summary.requests, summary.bytes, e.connect, e.read, e.write, e.status, e.timeout))
 end
