@@ -54,6 +54,7 @@ class UpstreamError(ProxyError):
 class ConnectFailed(UpstreamError):
     """No connection to the host could be made."""
 
+    timed_out: ClassVar[bool] = False
     retriable = True
     retry_on = "connect_failure"
 

@@ -70,7 +70,18 @@ class Headers:
         return Headers(self.fields.copy())
 
 
-TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
+TOKEN_BYTES = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+VALUE_BYTES = bytes(byte for byte in range(256) if byte == 0x09 or (byte >= 0x20 and byte != 0x7F))
+
+
+def is_name(name: bytes) -> bool:
+    """Tell whether `name` is a field name in lower case: a token of at least one character."""
+    return bool(name) and not name.translate(None, TOKEN_BYTES)
+
+
+def is_value(value: bytes) -> bool:
+    """Tell whether `value` is free of control characters; tabs may stand inside."""
+    return not value.translate(None, VALUE_BYTES)
 
 
 def _name(name: str) -> bytes:
@@ -79,8 +90,8 @@ def _name(name: str) -> bytes:
 
 def _field(name: str, value: str) -> Field:
     wire_name, wire_value = _name(name), value.strip(" \t").encode("latin-1")
-    if not wire_name or not TOKEN.issuperset(wire_name):
+    if not is_name(wire_name):
         raise ValueError(f"not a header field name: {name!r}")
-    if any((byte < 0x20 and byte != 0x09) or byte == 0x7F for byte in wire_value):
+    if not is_value(wire_value):
         raise ValueError(f"control character in the value of header field {name!r}")
     return wire_name, wire_value

@@ -1,0 +1,78 @@
+"""What an access log can say about one exchange, or about one connection of bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+if TYPE_CHECKING:
+    from trioproxy.headers import Headers
+
+
+class Head(Protocol):
+    """A message head, as far as the log reads it."""
+
+    @property
+    def headers(self) -> Headers: ...
+
+
+class RequestHead(Head, Protocol):
+    """A request's head, as far as the log reads it: text as it stood on the wire, unescaped."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def authority(self) -> str: ...
+
+
+@attrs.define(eq=False)
+class Record:
+    """The facts of one exchange, filled in as it goes; what stays None is logged as `-`.
+
+    Moments are seconds: `start_time` on the wall clock (Unix time), the others on one monotonic
+    clock of the caller's choice. Bytes are those of bodies, or of the whole connection where there
+    is no HTTP. Addresses are `ip:port`, `[ip]:port` or a path.
+    """
+
+    start_time: float
+    """When the exchange began: the first byte of its head."""
+    started: float
+    """The same moment on the monotonic clock."""
+    request_received: float | None = None
+    """The request's last byte came in."""
+    response_started: float | None = None
+    """The upstream's first byte came in."""
+    ended: float | None = None
+    """The last byte went out to the client."""
+
+    request: RequestHead | None = None
+    response: Head | None = None
+    protocol: str | None = None
+    """`HTTP/1.1` and the like; None for bytes."""
+    status: int = 0
+    """The status sent downstream; 0 where none was."""
+    flags: str | None = None
+    """Response flags, joined by commas; None for a clean end."""
+    details: str | None = None
+    """Why this status: `via_upstream`, `route_not_found` ..."""
+    bytes_received: int = 0
+    bytes_sent: int = 0
+    route: str | None = None
+
+    connection_id: int | None = None
+    downstream_remote: str | None = None
+    downstream_local: str | None = None
+    server_name: str | None = None
+    """What TLS asked for (SNI)."""
+
+    cluster: str | None = None
+    upstream_host: str | None = None
+    """The address of the host that was chosen last."""
+    upstream_local: str | None = None
+    upstream_failure: str | None = None
+    """Why the last attempt's transport failed."""
+    attempts: int = 0
+    """How many hosts were tried."""

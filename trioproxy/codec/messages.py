@@ -1,0 +1,87 @@
+"""A request and a response as the proxy sees them: framing and this hop apart from the rest."""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+from trioproxy.headers import Headers
+
+
+class Framing(enum.Enum):
+    """How the end of a body is told (RFC 9112 section 6.3)."""
+
+    NONE = enum.auto()
+    LENGTH = enum.auto()
+    CHUNKED = enum.auto()
+    UNTIL_CLOSE = enum.auto()
+
+
+@attrs.define(kw_only=True, eq=False)
+class Message:
+    """What requests and responses share.
+
+    `headers` are the end-to-end fields. What frames the body or concerns one hop alone stands in
+    attributes, and the codec writes it anew when the message is sent on. `keep_alive` tells
+    whether the sender lets its connection live after this message, `connection` which options it
+    named, `upgrade` the protocols it offers or takes up, in lower case, empty if none.
+    """
+
+    headers: Headers = attrs.field(factory=Headers)
+    minor: int = 1
+    content_length: int | None = None
+    chunked: bool = False
+    keep_alive: bool = True
+    upgrade: str = ""
+    connection: frozenset[bytes] = frozenset()
+
+
+@attrs.define(kw_only=True, eq=False)
+class Request(Message):
+    """A request head.
+
+    `path` is the origin form with its query, `*` for a server-wide OPTIONS and empty for CONNECT;
+    `authority` is the host, with a port if one was named, of the target or else of Host, empty
+    where an HTTP/1.0 client named none.
+    """
+
+    method: str = "GET"
+    path: str = "/"
+    authority: str = ""
+    scheme: str = "http"
+    expect_continue: bool = False
+    te_trailers: bool = False
+
+    @property
+    def framing(self) -> Framing:
+        """How the end of the body is told."""
+        if self.chunked:
+            return Framing.CHUNKED
+        return Framing.LENGTH if self.content_length else Framing.NONE
+
+
+@attrs.define(kw_only=True, eq=False)
+class Response(Message):
+    """A response head; `bodiless` if no body follows, whatever the framing fields say.
+
+    That is so for an answer to HEAD, for 1xx, 204 and 304, and for a CONNECT that succeeded. With
+    neither a length nor chunks, any other body lasts until the connection closes.
+    """
+
+    status: int
+    reason: str = ""
+    bodiless: bool = False
+
+    @property
+    def framing(self) -> Framing:
+        """How the end of the body is told by whoever sent this."""
+        return self.framing_to(self.minor)
+
+    def framing_to(self, minor: int) -> Framing:
+        """How the end of the body can be told to a client of HTTP/1.`minor`."""
+        if self.bodiless:
+            return Framing.NONE
+        if self.content_length is not None:
+            return Framing.LENGTH
+        return Framing.CHUNKED if self.chunked and minor else Framing.UNTIL_CLOSE

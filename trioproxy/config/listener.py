@@ -1,0 +1,49 @@
+"""Where connections come in, and the filters that serve them."""
+
+from typing import Annotated, ClassVar
+
+import attrs
+
+from trioproxy.config.address import Address
+from trioproxy.config.marks import Count, Invalid, Length, Mode, Name, OneOf
+
+NetworkFilters = Annotated[tuple[Annotated[object, OneOf("network")], ...], Length(1)]
+
+
+@attrs.frozen
+class FilterChain:
+    """The network filters that a connection passes through, in order."""
+
+    later: ClassVar[tuple[str, ...]] = ("match", "tls", "name")
+
+    filters: Annotated[NetworkFilters, "Network filters in order; the last one ends the chain"]
+
+
+@attrs.frozen
+class Listener:
+    """One address that is listened on."""
+
+    later: ClassVar[tuple[str, ...]] = ("listener_filters", "drain")
+
+    name: Annotated[Name, "Its name in logs, statistics and the admin interface"]
+    address: Annotated[Address, "Where it listens; port 0 takes any free one"]
+    filters: Annotated[
+        NetworkFilters | None, "Short for one filter chain that matches everything"
+    ] = None
+    filter_chains: Annotated[tuple[FilterChain, ...] | None, Length(1), "Its filter chains"] = None
+    backlog: Annotated[Count, "Connections that wait in the kernel to be accepted"] = 4096
+    mode: Annotated[Mode, "The permissions of a Unix socket, octal"] = "660"
+    max_connections: Annotated[
+        Count | None, "Open connections per worker, beyond which no more are accepted"
+    ] = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.filters is not None and self.filter_chains is not None:
+            raise Invalid("filters and filter_chains exclude each other", "filters")
+        if self.filters is None and self.filter_chains is None:
+            raise Invalid("expected filters or filter_chains")
+
+    @property
+    def chains(self) -> tuple[FilterChain, ...]:
+        """Its filter chains, however they were written."""
+        return self.filter_chains or (FilterChain(self.filters or ()),)

@@ -1,0 +1,57 @@
+"""When a request is tried again."""
+
+from typing import Annotated, Literal
+
+import attrs
+
+from trioproxy.config.marks import Invalid, Length, Range
+from trioproxy.config.units import Fraction, Seconds
+
+RetryOn = Literal[
+    "connect_failure",
+    "reset",
+    "per_try_timeout",
+    "5xx",
+    "gateway_error",
+    "retriable_4xx",
+    "retriable_status_codes",
+]
+
+
+@attrs.frozen
+class Backoff:
+    """The pause before the n-th retry: a random part of `base * (2**n - 1)`, at most `max`."""
+
+    base: Annotated[Seconds, "What the pause grows from"] = 0.025
+    max: Annotated[Seconds, "The longest pause"] = 0.25
+
+    def __attrs_post_init__(self) -> None:
+        if self.max < self.base:
+            raise Invalid("max is less than base", "max")
+
+
+@attrs.frozen
+class Retry:
+    """Another attempt, where the request can be replayed safely."""
+
+    on: Annotated[
+        tuple[RetryOn, ...],
+        Length(1),
+        "On what: no connection; a reset before the response; an attempt's timeout; any 5xx, or"
+        " only 502, 503, 504 (`gateway_error`); 409 (`retriable_4xx`); or `status_codes`",
+    ]
+    attempts: Annotated[int, Range(1, 100), "Tries after the first one, at most"] = 1
+    per_try_timeout: Annotated[Seconds | None, "One try's share of the route's timeout"] = None
+    budget: Annotated[
+        Fraction | None,
+        "Retries in flight as a share of the requests in flight, per worker;"
+        " replaces the cluster's `max_retries`",
+    ] = None
+    backoff: Annotated[Backoff, "The pause before a try"] = Backoff()
+    status_codes: Annotated[
+        tuple[Annotated[int, Range(100, 599)], ...], "For `retriable_status_codes`"
+    ] = ()
+
+    def __attrs_post_init__(self) -> None:
+        if bool(self.status_codes) != ("retriable_status_codes" in self.on):
+            raise Invalid("status_codes and on: [retriable_status_codes] belong together")

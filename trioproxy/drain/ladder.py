@@ -1,0 +1,24 @@
+"""The ladder: the four moments at which a connection is asked, then told, to leave."""
+
+from __future__ import annotations
+
+from math import inf
+
+import attrs
+
+
+@attrs.frozen
+class Ladder:
+    """Absolute times on Trio's clock, in seconds, `notice <= idle <= stream <= life`."""
+
+    notice: float = inf  # say so: Connection: close, GOAWAY
+    idle: float = inf  # close it if nothing is in flight
+    stream: float = inf  # end what is in flight
+    life: float = inf  # close it, whatever it does
+
+    def tightened(self, other: Ladder) -> Ladder:
+        """Return the ladder that asks for whatever either asks for first."""
+        return Ladder(*map(min, attrs.astuple(self), attrs.astuple(other)))
+
+
+STAY = Ladder()

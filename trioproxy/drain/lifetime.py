@@ -1,0 +1,117 @@
+"""A connection's lifetime: one cancel scope, and the moment it must not outlive.
+
+Draining is a bound on timeouts that exist anyway. A connection says where it stands (idle between
+requests, or in the middle of something) and how long it may stay there; its ladder, if it is
+draining, says until when at most. The earlier of the two is `when`; the sweep cancels the scope at
+that time. To drain is to tighten the ladder: no task, no flag, and nothing to poll.
+
+Only this package moves deadlines.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from math import inf
+from typing import TYPE_CHECKING, Self
+
+import trio
+
+from trioproxy.drain.ladder import STAY
+from trioproxy.drain.sweep import GRAIN
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from trioproxy.drain.ladder import Ladder
+    from trioproxy.drain.sweep import Sweep
+
+
+class Stand(Enum):
+    """Where a connection stands: which rung of its ladder bounds it."""
+
+    IDLE = "idle"
+    STREAM = "stream"
+    LIFE = "life"
+
+
+class Lifetime:
+    """The cancel scope of one connection; use it as a context manager around all it does.
+
+    `expired` tells afterwards that it was ended by its time, and `stands` where it stood then.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_sweep",
+        "expired",
+        "ladder",
+        "max_life",
+        "scope",
+        "stands",
+        "timeout",
+        "when",
+    )
+
+    def __init__(self, sweep: Sweep, max_life: float = inf) -> None:
+        self._sweep = sweep
+        self._begun = trio.current_time()
+        self.scope = trio.CancelScope()
+        self.ladder: Ladder = STAY
+        self.max_life = self._begun + max_life
+        self.stands = Stand.LIFE
+        self.timeout = inf
+        self.when = self.max_life
+        self.expired = False
+
+    def __repr__(self) -> str:
+        return f"<Lifetime {self.stands.value} for {trio.current_time() - self._begun:.1f} s>"
+
+    def __enter__(self) -> Self:
+        self._sweep.timed.add(self)
+        self.scope.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        self._sweep.timed.discard(self)
+        return self.scope.__exit__(kind, error, traceback)
+
+    @property
+    def noticed(self) -> bool:
+        """Whether the peer is to be told that the connection will be closed."""
+        return self.ladder is not STAY and trio.current_time() >= self.ladder.notice
+
+    def stand(self, stands: Stand, timeout: float) -> None:
+        """Stay here for at most `timeout` seconds from now, and no longer than the ladder says."""
+        self.stands = stands
+        self.timeout = timeout
+        when = trio.current_time() + timeout
+        if self.ladder is not STAY:
+            when = min(when, self._rung())
+        self.when = min(when, self.max_life)
+        if timeout < GRAIN:
+            self._sweep.hurry(self.when)
+
+    def touch(self) -> None:
+        """Something moved: the timeout of where it stands begins anew."""
+        self.stand(self.stands, self.timeout)
+
+    def tighten(self, ladder: Ladder) -> None:
+        """Drain by one more cause; the moments only ever move closer."""
+        self.ladder = self.ladder.tightened(ladder)
+        self.when = min(self.when, self._rung())
+        self._sweep.hurry(self.when)
+
+    def expire(self) -> None:
+        """End the connection: called by the sweep when its time has come."""
+        self.expired = True
+        self.scope.cancel()
+
+    def _rung(self) -> float:
+        if self.stands is Stand.IDLE:
+            return self.ladder.idle
+        return self.ladder.stream if self.stands is Stand.STREAM else self.ladder.life

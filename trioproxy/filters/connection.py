@@ -1,0 +1,77 @@
+"""A downstream connection, as filters see it."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trioproxy.drain.lifetime import Lifetime
+    from trioproxy.reactor.transport import Transport
+
+SocketAddress = tuple[str, int] | tuple[str, int, int, int] | str | bytes
+
+
+class Connection:
+    """One client's connection: its transport, its lifetime and where it comes from.
+
+    `remote` and `local` are `ip:port`, `[ip]:port` or a path; `remote_ip` is the bare address,
+    empty for Unix sockets.
+    """
+
+    __slots__ = ("_local", "id", "lifetime", "listener", "peer", "remote", "transport")
+
+    def __init__(
+        self,
+        transport: Transport,
+        lifetime: Lifetime,
+        peer: SocketAddress,
+        *,
+        listener: str,
+        number: int,
+    ) -> None:
+        self.transport = transport
+        self.lifetime = lifetime
+        self.peer = peer
+        self.remote = address_text(peer)
+        self.listener = listener
+        self.id = number
+        self._local: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.listener}#{self.id} from {self.remote or 'a Unix socket'}>"
+
+    @property
+    def remote_ip(self) -> str:
+        """The client's bare address."""
+        return self.peer[0] if isinstance(self.peer, tuple) else ""
+
+    @property
+    def local(self) -> str:
+        """The address that the client connected to."""
+        if self._local is None:
+            self._local = address_text(self.transport.sock.getsockname())
+        return self._local
+
+    async def receive(self, size: int = 64 * 1024) -> bytes:
+        """Return what the client sent, at most `size` bytes; empty at the end. Raises OSError."""
+        return await self.transport.receive(size)
+
+    async def send(self, data: bytes) -> None:
+        """Send all of `data` to the client; raises OSError."""
+        await self.transport.send(data)
+
+
+def address_text(address: SocketAddress) -> str:
+    """Write a socket's address as the log does."""
+    if isinstance(address, tuple):
+        host = f"[{address[0]}]" if ":" in address[0] else address[0]
+        return f"{host}:{address[1]}"
+    if isinstance(address, bytes):
+        address = address.decode("utf-8", "replace")
+    return address.replace("\0", "@", 1)
+
+
+def local_address(sock: socket.socket) -> str:
+    """Where a socket of ours is bound."""
+    return address_text(sock.getsockname())

@@ -1,0 +1,200 @@
+"""A transport: one non-blocking socket registered in the reactor, used by one task at a time."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import outcome
+from trio.lowlevel import (
+    Abort,
+    checkpoint,
+    current_task,
+    reschedule,
+    wait_task_rescheduled,
+)
+
+from trioproxy.reactor.epoll import GONE, IN, OUT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trio.lowlevel import Task
+
+    from trioproxy.reactor.epoll import Pumping, Reactor
+
+RECEIVE_SIZE = 16 * 1024
+TURNS_BEFORE_YIELD = 16
+
+
+class Transport:
+    """A stream socket whose readiness the reactor reports.
+
+    `ready` holds the sticky EPOLLIN and EPOLLOUT flags, `hangup` that the peer will send no more
+    or is gone. All methods belong to one task at a time; OSError of the socket comes through.
+    """
+
+    __slots__ = (
+        "fd",
+        "hangup",
+        "interest",
+        "partner",
+        "patience",
+        "pump",
+        "reactor",
+        "ready",
+        "sock",
+        "waiter",
+    )
+
+    def __init__(self, reactor: Reactor, sock: socket.socket, *, exclusive: bool = False) -> None:
+        sock.setblocking(False)
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.ready = IN | OUT
+        self.hangup = False
+        self.interest = 0
+        self.waiter: Task | None = None
+        self.partner: Transport | None = None
+        self.pump: Pumping | None = None
+        self.patience = TURNS_BEFORE_YIELD
+        self.reactor = reactor
+        reactor.register(self, exclusive=exclusive)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.fd < 0 else "hung up" if self.hangup else "open"
+        return f"<Transport fd {self.fd} {state}>"
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` or `detach` was called."""
+        return self.fd < 0
+
+    async def receive(self, size: int = RECEIVE_SIZE) -> bytes:
+        """Return what has arrived, at most `size` bytes; empty at the end of the stream."""
+        while True:
+            if self.ready & IN:
+                data = self.receive_nowait(size)
+                if data is not None:
+                    if self.ready & IN:
+                        await self._yield_at_times()
+                    return data
+            await self.park(IN)
+
+    def receive_nowait(self, size: int = RECEIVE_SIZE) -> bytes | None:
+        """Like `receive`, but None where nothing has arrived yet."""
+        try:
+            data = self.sock.recv(size)
+        except BlockingIOError:
+            self.ready &= ~IN
+            return None
+        if len(data) < size and not self.hangup:
+            self.ready &= ~IN
+        return data
+
+    async def send(self, data: bytes | memoryview) -> None:
+        """Send everything; cancelled midway, an unknown part of it has been sent."""
+        sent = self.send_nowait(data)
+        if sent == len(data):
+            return
+        rest = memoryview(data)[sent:]
+        while rest:
+            await self.park(OUT)
+            rest = rest[self.send_nowait(rest) :]
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        """Send what the kernel takes now; returns how many bytes that was.
+
+        Less than everything means that EAGAIN was seen: OUT is cleared, `park(OUT)` may follow.
+        """
+        total = 0
+        try:
+            total = self.sock.send(data)
+            while total < len(data):
+                total += self.sock.send(memoryview(data)[total:])
+        except BlockingIOError:
+            self.ready &= ~OUT
+        return total
+
+    async def park(self, interest: int) -> None:
+        """Park the calling task until one of the `interest` flags is reported.
+
+        Park only after EAGAIN has cleared the flag, or there may be no edge left to wake it.
+        """
+        if self.ready & interest:
+            return
+        self.interest = interest
+        self.waiter = current_task()
+        self.patience = TURNS_BEFORE_YIELD
+        await wait_task_rescheduled(self._abort_park)
+
+    async def park_with(self, interest: int, other: Transport, other_interest: int) -> None:
+        """Park until either transport reports a flag of its interest."""
+        if self.ready & interest or other.ready & other_interest:
+            return
+        self.partner, other.partner = other, self
+        self.interest, other.interest = interest, other_interest
+        self.waiter = other.waiter = current_task()
+        await wait_task_rescheduled(self._abort_park)
+
+    def interrupt(self, error: Exception) -> bool:
+        """Raise `error` in the task parked here; returns whether there was one."""
+        if self.waiter is None:
+            return False
+        reschedule(self.unpark(), outcome.Error(error))
+        return True
+
+    def hang_up(self, event: int) -> int:
+        """Note that the peer has hung up; returns the event with what it makes ready."""
+        self.hangup = True
+        return event | IN | OUT if event & GONE else event | IN
+
+    def unpark(self) -> Task:
+        """Forget the waiting task, here and at the partner of a double wait, and return it."""
+        task = self.waiter
+        assert task is not None
+        self.waiter = None
+        if self.partner is not None:
+            self.partner.waiter = self.partner.partner = None
+            self.partner = None
+        return task
+
+    def _abort_park(self, _raise_cancel: Callable[[], object]) -> Abort:
+        self.unpark()
+        return Abort.SUCCEEDED
+
+    async def _yield_at_times(self) -> None:
+        # A peer that is always ready must not keep the loop from everybody else.
+        self.patience -= 1
+        if self.patience <= 0:
+            self.patience = TURNS_BEFORE_YIELD
+            await checkpoint()
+
+    def shutdown_write(self) -> None:
+        """Send FIN; the peer may still send. Quiet where the connection is already gone."""
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.hangup = True
+
+    def detach(self) -> socket.socket:
+        """Leave the reactor; the caller owns the socket from here on."""
+        self.reactor.unregister(self)
+        self.fd = -1
+        return self.sock
+
+    def close(self) -> None:
+        """Close the socket; a second call does nothing."""
+        if self.fd >= 0:
+            self.reactor.unregister(self)
+            self.fd = -1
+            self.sock.close()
+
+    def abort(self) -> None:
+        """Close with a reset, so that the peer does not take a cut message for a whole one."""
+        if self.fd >= 0:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
+            self.close()
+
+
+LINGER_RESET = b"\x01\0\0\0\0\0\0\0"

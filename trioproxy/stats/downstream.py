@@ -1,0 +1,119 @@
+"""The statistics of listeners and of the filters that serve clients, under Envoy's names.
+
+A family lists what something here writes: a name joins when its writer does.
+"""
+
+from trioproxy.stats.family import Family
+from trioproxy.stats.handles import Counter, Gauge, Histogram
+from trioproxy.stats.writer import Writer
+
+
+class ListenerStats(Family):
+    """`listener.<address>.`"""
+
+    downstream_cx_total: Counter
+    downstream_cx_active: Gauge
+    downstream_cx_destroy: Counter
+    downstream_cx_overflow: Counter
+    downstream_cx_length_ms: Histogram
+    downstream_pre_cx_active: Gauge
+    downstream_pre_cx_timeout: Counter
+    no_filter_chain_match: Counter
+    connections_accepted_per_socket_event: Histogram
+
+    def __init__(self, writer: Writer, address: str) -> None:
+        super().__init__(writer, f"listener.{address}")
+
+
+class ListenerWorkerStats(Family):
+    """`listener.<address>.worker_<i>.`"""
+
+    downstream_cx_total: Counter
+    downstream_cx_active: Gauge
+
+    def __init__(self, writer: Writer, address: str, worker: int) -> None:
+        super().__init__(writer, f"listener.{address}.worker_{worker}")
+
+
+class HttpStats(Family):
+    """`http.<stat_prefix>.`"""
+
+    downstream_cx_total: Counter
+    downstream_cx_active: Gauge
+    downstream_cx_destroy: Counter
+    downstream_cx_destroy_local: Counter
+    downstream_cx_destroy_remote: Counter
+    downstream_cx_destroy_active_rq: Counter
+    downstream_cx_destroy_local_active_rq: Counter
+    downstream_cx_destroy_remote_active_rq: Counter
+    downstream_cx_drain_close: Counter
+    downstream_cx_idle_timeout: Counter
+    downstream_cx_max_duration_reached: Counter
+    downstream_cx_max_requests_reached: Counter
+    downstream_cx_delayed_close_timeout: Counter
+    downstream_cx_protocol_error: Counter
+    downstream_cx_length_ms: Histogram
+    downstream_cx_rx_bytes_total: Counter
+    downstream_cx_tx_bytes_total: Counter
+    downstream_cx_http1_total: Counter
+    downstream_cx_http1_active: Gauge
+    downstream_cx_upgrades_total: Counter
+    downstream_cx_upgrades_active: Gauge
+    downstream_rq_total: Counter
+    downstream_rq_active: Gauge
+    downstream_rq_completed: Counter
+    downstream_rq_1xx: Counter
+    downstream_rq_2xx: Counter
+    downstream_rq_3xx: Counter
+    downstream_rq_4xx: Counter
+    downstream_rq_5xx: Counter
+    downstream_rq_http1_total: Counter
+    downstream_rq_time: Histogram  # ms
+    downstream_rq_timeout: Counter
+    downstream_rq_idle_timeout: Counter
+    downstream_rq_header_timeout: Counter
+    downstream_rq_max_duration_reached: Counter
+    downstream_rq_rx_reset: Counter
+    downstream_rq_tx_reset: Counter
+    downstream_rq_too_large: Counter
+    downstream_rq_non_relative_path: Counter
+    downstream_rq_response_before_rq_complete: Counter
+    downstream_rq_ws_on_non_ws_route: Counter
+    no_cluster: Counter
+    no_route: Counter
+    rq_total: Counter
+    rq_direct_response: Counter
+    rq_redirect: Counter
+    rq_reset_after_downstream_response_started: Counter
+
+    def __init__(self, writer: Writer, stat_prefix: str) -> None:
+        super().__init__(writer, f"http.{stat_prefix}")
+        self._by_class = (
+            self.downstream_rq_1xx,
+            self.downstream_rq_2xx,
+            self.downstream_rq_3xx,
+            self.downstream_rq_4xx,
+            self.downstream_rq_5xx,
+        )
+
+    def downstream_rq_response(self, status: int) -> None:
+        """Count a request as completed by a final response of `status` (100 and more)."""
+        self.downstream_rq_completed.add()
+        self._by_class[min(status // 100, 5) - 1].add()
+
+
+class TcpStats(Family):
+    """`tcp.<stat_prefix>.`"""
+
+    downstream_cx_total: Counter
+    downstream_cx_no_route: Counter
+    downstream_cx_drain_close: Counter
+    downstream_cx_rx_bytes_total: Counter
+    downstream_cx_tx_bytes_total: Counter
+    idle_timeout: Counter
+    max_downstream_connection_duration: Counter
+    upstream_flush_active: Gauge
+    upstream_flush_total: Counter
+
+    def __init__(self, writer: Writer, stat_prefix: str) -> None:
+        super().__init__(writer, f"tcp.{stat_prefix}")

@@ -1,0 +1,183 @@
+"""A cluster: hosts of one kind, how one is picked, and the connections kept to them."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+import attrs
+import trio
+
+from trioproxy.errors import NoHealthyUpstream, UpstreamOverflow
+from trioproxy.stats.families import CircuitBreakerStats, ClusterStats, HostStats
+from trioproxy.upstream.breaker import Breaker
+from trioproxy.upstream.connection import connect
+from trioproxy.upstream.host import Host
+from trioproxy.upstream.lb import make_balancer
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+    from random import Random
+
+    from trioproxy.config import cluster as config
+    from trioproxy.drain.sweep import Sweep
+    from trioproxy.errors import ConnectFailed
+    from trioproxy.reactor.epoll import Reactor
+    from trioproxy.stats.writer import Writer
+    from trioproxy.upstream.connection import UpstreamConnection
+
+
+@attrs.frozen
+class Tools:
+    """What the clusters of a worker work with."""
+
+    reactor: Reactor
+    sweep: Sweep
+    stats: Writer
+    rng: Random
+
+
+class Cluster:
+    """One cluster, as one worker runs it. Decides synchronously, then does the I/O."""
+
+    def __init__(self, cluster: config.Cluster, tools: Tools) -> None:
+        self.config = cluster
+        self.name = cluster.name
+        self.reactor = tools.reactor
+        self.sweep = tools.sweep
+        self.stats = ClusterStats(tools.stats, cluster.name)
+        self.hosts = [
+            Host(endpoint, HostStats(tools.stats, cluster.name, str(endpoint.address)))
+            for endpoint in cluster.endpoints
+        ]
+        self._balancer = make_balancer(cluster.lb_policy, self.hosts, tools.rng)
+        limits = cluster.circuit_breakers
+        full = CircuitBreakerStats(tools.stats, cluster.name)
+        self.connections = Breaker(limits.max_connections, full.cx_open)
+        self.pending = Breaker(limits.max_pending_requests, full.rq_pending_open)
+        self.requests = Breaker(limits.max_requests, full.rq_open)
+        self.retries = Breaker(limits.max_retries, full.rq_retry_open)
+        self._waiting = trio.lowlevel.ParkingLot()
+        self._idle_timeout = cluster.idle_timeout or inf
+        self._max_requests = cluster.max_requests_per_connection or inf
+        self._max_age = cluster.max_connection_duration or inf
+
+    def __repr__(self) -> str:
+        return f"<Cluster {self.name} {len(self.hosts)} hosts>"
+
+    def pick(self, tried: Container[Host] = ()) -> Host:
+        """Pick a host, one that was not tried if possible; raises NoHealthyUpstream."""
+        host = self._balancer.pick(tried)
+        if host is None:
+            self.stats.upstream_cx_none_healthy.add()
+            raise NoHealthyUpstream("no healthy upstream")
+        return host
+
+    async def connect(self, host: Host) -> UpstreamConnection:
+        """Make a connection of one's own; raises UpstreamOverflow or ConnectFailed."""
+        if not self.connections.admits:
+            self.stats.upstream_cx_overflow.add()
+            raise UpstreamOverflow("too many connections to the cluster")
+        started = trio.current_time()
+        try:
+            connection = await connect(self, host)
+        except ConnectFailed as failure:
+            self._count_failure(host, failure)
+            raise
+        self.stats.upstream_cx_connect_ms.record((trio.current_time() - started) * 1000)
+        return connection
+
+    async def lease(self, host: Host) -> UpstreamConnection:
+        """Lend an idle connection to the host, or make one; give it back with `release`.
+
+        Waits while the cluster has all the connections that it may have. Raises UpstreamOverflow
+        where too many wait already, or ConnectFailed.
+        """
+        while True:
+            connection = self._take_idle(host)
+            if connection is not None:
+                return connection
+            if self.connections.admits or self._evict():
+                return await self.connect(host)
+            await self._wait()
+
+    def release(self, connection: UpstreamConnection) -> None:
+        """Take back a connection whose exchange is complete, for the next one or to close it."""
+        worn = (
+            connection.requests >= self._max_requests
+            or trio.current_time() - connection.begun >= self._max_age
+        )
+        if worn or not connection.settle():
+            connection.close()
+            return
+        connection.idle = True
+        connection.when = trio.current_time() + self._idle_timeout
+        connection.host.idle.append(connection)
+        self._waiting.unpark()
+
+    def _take_idle(self, host: Host) -> UpstreamConnection | None:
+        while host.idle:
+            connection = host.idle.pop()
+            connection.idle = False
+            connection.when = inf
+            if not connection.stale:
+                return connection
+            connection.close()
+        return None
+
+    def _evict(self) -> bool:
+        """Make room by closing an idle connection to some other host."""
+        for host in self.hosts:
+            if host.idle:
+                self.forget(host.idle[0])
+                return True
+        return False
+
+    async def _wait(self) -> None:
+        if not self.pending.admits:
+            self.stats.upstream_rq_pending_overflow.add()
+            raise UpstreamOverflow("too many requests wait for a connection")
+        self.stats.upstream_rq_pending_total.add()
+        self.stats.upstream_rq_pending_active.add()
+        try:
+            with self.pending.hold():
+                await self._waiting.park()
+        finally:
+            self.stats.upstream_rq_pending_active.add(-1)
+
+    def opened(self, connection: UpstreamConnection) -> None:
+        """Count a new connection."""
+        self.connections.enter()
+        self.sweep.timed.add(connection)
+        self.stats.upstream_cx_total.add()
+        self.stats.upstream_cx_active.add()
+        self.stats.upstream_cx_http1_total.add()
+        connection.host.stats.cx_total.add()
+        connection.host.stats.cx_active.add()
+
+    def closed(self, connection: UpstreamConnection) -> None:
+        """Count a connection out."""
+        self.connections.leave()
+        self.sweep.timed.discard(connection)
+        self.stats.upstream_cx_active.add(-1)
+        self.stats.upstream_cx_destroy.add()
+        self.stats.upstream_cx_length_ms.record((trio.current_time() - connection.begun) * 1000)
+        connection.host.stats.cx_active.add(-1)
+        self._waiting.unpark()
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        """Close an idle connection and take it out of its pool."""
+        connection.host.idle.remove(connection)
+        connection.close()
+
+    def _count_failure(self, host: Host, failure: ConnectFailed) -> None:
+        self.stats.upstream_cx_connect_fail.add()
+        host.stats.cx_connect_fail.add()
+        if failure.timed_out:
+            self.stats.upstream_cx_connect_timeout.add()
+
+    def close(self) -> None:
+        """Close the idle connections; those in use are their exchanges' to close."""
+        for host in self.hosts:
+            while host.idle:
+                self.forget(host.idle[-1])

@@ -1,0 +1,146 @@
+"""A connection to a host: made, lent to one exchange at a time, and ended by its timeouts."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from math import inf
+from typing import TYPE_CHECKING
+
+import trio
+
+from trioproxy.errors import ConnectFailed, ProxyError
+from trioproxy.reactor.epoll import IN, OUT
+from trioproxy.reactor.transport import Transport
+
+if TYPE_CHECKING:
+    from trioproxy.upstream.cluster import Cluster
+    from trioproxy.upstream.host import Host
+
+
+class UpstreamConnection:
+    """A transport to `host`; the sweep watches `when`, a time on Trio's clock in seconds.
+
+    While it is lent, `wait_until` bounds its waits by an error; idle in its pool it is closed.
+    """
+
+    __slots__ = ("begun", "cluster", "error", "host", "idle", "requests", "transport", "when")
+
+    def __init__(self, cluster: Cluster, host: Host, transport: Transport) -> None:
+        self.cluster = cluster
+        self.host = host
+        self.transport = transport
+        self.requests = 0
+        self.idle = False
+        self.error: type[ProxyError] = ProxyError
+        self.begun = trio.current_time()
+        self.when = inf
+
+    def __repr__(self) -> str:
+        state = "idle" if self.idle else "closed" if self.transport.closed else "busy"
+        return f"<UpstreamConnection {self.host.name} {state}, request count {self.requests}>"
+
+    def wait_until(self, when: float, error: type[ProxyError]) -> None:
+        """From `when` on, a task that waits for the host gets `error` raised (inf: never)."""
+        self.when = when
+        self.error = error
+        self.cluster.sweep.hurry(when)
+
+    def expire(self) -> None:
+        """Its time is over: called by the sweep."""
+        if self.idle:
+            self.cluster.stats.upstream_cx_idle_timeout.add()
+            self.cluster.forget(self)
+        else:
+            self.transport.interrupt(self.error())
+
+    @property
+    def stale(self) -> bool:
+        """Whether the host has closed it, or sent what nobody asked for, while it was idle."""
+        return bool(self.transport.hangup or self.transport.ready & IN)
+
+    def settle(self) -> bool:
+        """Look whether anything is left to read; returns whether the connection is clean."""
+        if self.transport.ready & IN:
+            try:
+                return self.transport.receive_nowait(1) is None
+            except OSError:
+                return False
+        return not self.transport.hangup
+
+    def close(self, *, abort: bool = False) -> None:
+        """Close, by a reset if `abort`; a second call does nothing."""
+        if not self.transport.closed:
+            if abort:
+                self.transport.abort()
+            else:
+                self.transport.close()
+            self.cluster.closed(self)
+
+
+async def connect(cluster: Cluster, host: Host) -> UpstreamConnection:
+    """Connect within the cluster's `connect_timeout`; raises ConnectFailed with the reason."""
+    try:
+        connection = UpstreamConnection(cluster, host, _begin(cluster, host))
+    except OSError as error:
+        raise ConnectFailed(reason(error)) from error
+    cluster.opened(connection)
+    try:
+        await _finish(connection, cluster.config.connect_timeout)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _begin(cluster: Cluster, host: Host) -> Transport:
+    address = host.address
+    sock = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        if address.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        code = sock.connect_ex(address.sockaddr)
+        if code not in {0, errno.EINPROGRESS}:
+            raise OSError(code, os.strerror(code))
+        return Transport(cluster.reactor, sock)
+    except BaseException:
+        sock.close()
+        raise
+
+
+async def _finish(connection: UpstreamConnection, timeout: float) -> None:
+    transport = connection.transport
+    if not _established(transport.sock):
+        connection.wait_until(trio.current_time() + (timeout or inf), ConnectTimeout)
+        transport.ready = 0
+        await transport.park(OUT)
+        connection.when = inf
+        code = transport.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise ConnectFailed(reason(OSError(code, os.strerror(code))))
+    # Nothing was read yet, so there may be something: a server may speak first.
+    transport.ready = IN | OUT
+
+
+def _established(sock: socket.socket) -> bool:
+    # To a neighbour the handshake is often over before connect returns: spares a wait.
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+class ConnectTimeout(ConnectFailed):
+    """The host did not accept within the cluster's connect_timeout."""
+
+    timed_out = True
+
+    def __init__(self) -> None:
+        super().__init__("connect timeout")
+
+
+def reason(error: OSError) -> str:
+    """What went wrong, in the words of the access log: `connection refused`."""
+    return (error.strerror or str(error)).lower()

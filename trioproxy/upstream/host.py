@@ -1,0 +1,30 @@
+"""A host: one endpoint of a cluster, as this worker sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trioproxy.config.address import Address
+    from trioproxy.config.cluster import Endpoint
+    from trioproxy.stats.families import HostStats
+    from trioproxy.upstream.connection import UpstreamConnection
+
+
+class Host:
+    """An address with its weight, its health, what is in flight and the idle connections to it."""
+
+    __slots__ = ("active", "address", "healthy", "idle", "name", "stats", "weight")
+
+    def __init__(self, endpoint: Endpoint, stats: HostStats) -> None:
+        self.address: Address = endpoint.address
+        self.name = str(endpoint.address).removeprefix("unix:")
+        self.weight = endpoint.weight
+        self.healthy = True
+        self.active = 0
+        self.idle: list[UpstreamConnection] = []
+        self.stats = stats
+
+    def __repr__(self) -> str:
+        health = "healthy" if self.healthy else "unhealthy"
+        return f"<Host {self.name} {health}, {self.active} active, {len(self.idle)} idle>"

@@ -1,0 +1,1 @@
+"""HTTP messages on a transport: heads and bodies as they arrive."""
