@@ -18,10 +18,11 @@ TOP, BAR, GAP, BOTTOM = 64, 15, 16, 34
 COLOURS = ("#8f9aa8", "#3f86d8", "#3aa169", "#e0772f")
 STYLE = """
 .card { fill: #ffffff } text { fill: #1f2328; font: 12px system-ui, sans-serif }
+text { stroke: #ffffff; stroke-width: 3px; paint-order: stroke }
 .quiet { fill: #59636e } .line { stroke: #d1d9e0 } .one { stroke: #59636e; stroke-dasharray: 4 3 }
 .range { stroke: #1f2328 }
 @media (prefers-color-scheme: dark) {
-.card { fill: #0d1117 } text { fill: #f0f6fc }
+.card { fill: #0d1117 } text { fill: #f0f6fc; stroke: #0d1117 }
 .quiet { fill: #9198a1 } .line { stroke: #3d444d } .one { stroke: #9198a1 }
 .range { stroke: #f0f6fc }
 }
