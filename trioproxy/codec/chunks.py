@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from trioproxy.codec.errors import MalformedMessage, TruncatedMessage
-from trioproxy.codec.fields import line_writer, read_field
+from trioproxy.codec.fields import FieldWriter, read_field
 from trioproxy.headers import Headers
 
 if TYPE_CHECKING:
@@ -136,8 +136,7 @@ def encode_chunk(data: bytes) -> bytes:
 
 def encode_trailers(trailers: Headers | None = None) -> bytes:
     """Return the last chunk and the trailer section, which end a body; raises UnsafeMessage."""
-    lines = map(_write_trailer, trailers.fields) if trailers else ()
-    return b"%b%b\r\n" % (LAST_CHUNK, b"".join(lines))
-
-
-_write_trailer = line_writer(NO_TRAILERS)
+    if not trailers:
+        return LAST_CHUNK + CRLF
+    write = FieldWriter(NO_TRAILERS)
+    return b"%b%b\r\n" % (LAST_CHUNK, b"".join(write(field)[0] for field in trailers.fields))

@@ -14,16 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
 Subject = TypeVar("Subject")
-Contra = TypeVar("Contra", contravariant=True)
 
 if TYPE_CHECKING:
     Forward = Callable[[Subject], Awaitable[None]]
 
 
-class Filter(Protocol[Contra]):
+class Filter(Protocol[Subject]):
     """What stands in a chain."""
 
-    async def __call__(self, subject: Contra, forward: Forward[Contra], /) -> None:
+    async def __call__(self, subject: Subject, forward: Forward[Subject], /) -> None:
         """Treat the subject; call `forward` for what comes behind this filter, or do not."""
         ...
 

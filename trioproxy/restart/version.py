@@ -1,0 +1,3 @@
+"""The version of the protocol that main, workers and generations speak with each other."""
+
+PROTOCOL_VERSION = 1

@@ -1,0 +1,172 @@
+"""What main, the zygote and the workers say to each other."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import attrs
+
+from trioproxy.restart.wire import Vocabulary
+
+
+@attrs.frozen
+class Fork:
+    """Main to zygote: become one more worker; the descriptor is the worker's channel end."""
+
+    worker: int
+
+
+@attrs.frozen
+class Forked:
+    """Zygote to main: done; the descriptor is the new process's pidfd."""
+
+    worker: int
+    pid: int
+
+
+@attrs.frozen
+class NotForked:
+    """Zygote to main: the system refused."""
+
+    worker: int
+    reason: str
+
+
+@attrs.frozen
+class Exited:
+    """Zygote to main: a worker is gone; a negative status is the signal that killed it."""
+
+    pid: int
+    status: int
+
+
+@attrs.frozen
+class Start:
+    """Main to worker, first: who you are.
+
+    The descriptors are the statistics region, then one listen socket for each name in `listeners`.
+    """
+
+    epoch: int
+    worker: int
+    workers: int
+    shutdown_time: float
+    listeners: tuple[str, ...]
+
+
+@attrs.frozen
+class Accept:
+    """Main to worker: let connections in; repeating it changes nothing."""
+
+
+@attrs.frozen
+class Suspend:
+    """Main to worker: let no more connections in; those that are in do not notice."""
+
+
+@attrs.frozen
+class Drain:
+    """Main to worker: ask connections to leave within `time`, end them after `life` seconds."""
+
+    time: float
+    life: float
+    immediate: bool = False
+
+
+@attrs.frozen
+class Resume:
+    """Main to worker: the drain is off; who was already told to leave goes on leaving."""
+
+
+@attrs.frozen
+class Shutdown:
+    """Main to worker: let no more in, finish within so many seconds, then exit."""
+
+    seconds: float
+
+
+@attrs.frozen
+class Terminate:
+    """Main to worker: exit now."""
+
+
+@attrs.frozen
+class ReopenLogs:
+    """Main to worker: the log files were moved; open them anew by name."""
+
+
+@attrs.frozen
+class ResetCounters:
+    """Main to worker: zero the counters that are yours."""
+
+
+@attrs.frozen
+class SetLogLevel:
+    """Main to worker: log `component`, or everything where it is empty, from this level on."""
+
+    level: str
+    component: str = ""
+
+
+@attrs.frozen
+class Ping:
+    """Main to worker: are you there?"""
+
+
+@attrs.frozen
+class Gather:
+    """Main to worker: report; the answer carries the same number.
+
+    As commands are obeyed in order, the answer also says that all earlier ones are done.
+    """
+
+    number: int
+
+
+@attrs.frozen
+class Ready:
+    """Worker to main: warm; waiting for Accept."""
+
+
+@attrs.frozen
+class Failed:
+    """Worker to main, last: why there will be no Ready."""
+
+    reason: str
+
+
+@attrs.frozen
+class Pong:
+    """Worker to main: yes."""
+
+
+@attrs.frozen
+class Report:
+    """Worker to main: the figures that admin shows."""
+
+    number: int
+    body: dict[str, object]
+
+
+ToZygote: TypeAlias = Fork
+FromZygote: TypeAlias = Forked | NotForked | Exited
+ToWorker: TypeAlias = (
+    Start
+    | Accept
+    | Suspend
+    | Drain
+    | Resume
+    | Shutdown
+    | Terminate
+    | ReopenLogs
+    | ResetCounters
+    | SetLogLevel
+    | Ping
+    | Gather
+)
+FromWorker: TypeAlias = Ready | Failed | Pong | Report
+
+TO_ZYGOTE = Vocabulary[ToZygote](ToZygote)
+FROM_ZYGOTE = Vocabulary[FromZygote](FromZygote)
+TO_WORKER = Vocabulary[ToWorker](ToWorker)
+FROM_WORKER = Vocabulary[FromWorker](FromWorker)

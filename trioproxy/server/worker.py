@@ -1,0 +1,175 @@
+"""A worker: runs the data plane, obeys main's channel alone, leaves when main is gone."""
+
+from __future__ import annotations
+
+import logging
+import math
+import signal
+import socket
+from collections import defaultdict
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import trio
+
+from trioproxy.restart.channel import Channel
+from trioproxy.restart.packets import ChannelError
+from trioproxy.server.log import fold, set_level
+from trioproxy.server.messages import (
+    TO_WORKER,
+    Accept,
+    Drain,
+    Failed,
+    Gather,
+    Ping,
+    Pong,
+    Ready,
+    ReopenLogs,
+    Report,
+    ResetCounters,
+    Resume,
+    SetLogLevel,
+    Shutdown,
+    Start,
+    Suspend,
+    Terminate,
+)
+from trioproxy.server.plane import Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trioproxy.server.log import ProcessLog
+    from trioproxy.server.messages import ToWorker
+    from trioproxy.server.plane import DataPlane, OpenPlane
+
+log = logging.getLogger("trioproxy.worker")
+
+OVERTIME = 5.0
+"""Seconds after which nobody waits any longer for a shutdown that should have ended."""
+
+
+async def live(end: socket.socket, open_plane: OpenPlane, process_log: ProcessLog) -> int:
+    """Hear who to be, be it until the end; returns the exit status."""
+    with Channel(end, TO_WORKER) as channel:
+        try:
+            received = await channel.receive()
+        except ChannelError:
+            return 0  # main left before it said anything
+        if not isinstance(received.message, Start):
+            raise TypeError(f"expected Start first, not {received.message}")
+        return await serve(channel, received.message, received.fds, open_plane, process_log)
+
+
+async def serve(
+    channel: Channel[ToWorker],
+    start: Start,
+    fds: Sequence[int],
+    open_plane: OpenPlane,
+    process_log: ProcessLog,
+) -> int:
+    """Be the worker that `start` describes; returns the exit status."""
+    region, *listening = fds
+    sockets = defaultdict(list)
+    for name, fd in zip(start.listeners, listening, strict=True):
+        sockets[name].append(socket.socket(fileno=fd))
+    identity = Identity(start.epoch, start.worker, start.workers, region)
+    try:
+        async with open_plane(identity) as plane:
+            await channel.send(Ready())
+            await Worker(channel, plane, process_log, sockets, start.shutdown_time).obey()
+    except Exception as error:  # a worker ends here, and main should know why
+        log.critical("worker %d failed", start.worker, exc_info=True)
+        with suppress(ChannelError):
+            await channel.send(Failed(fold(error)))
+        return 1
+    return 0
+
+
+class Worker:
+    """The obedient side of a worker."""
+
+    def __init__(
+        self,
+        channel: Channel[ToWorker],
+        plane: DataPlane,
+        process_log: ProcessLog,
+        sockets: dict[str, list[socket.socket]],
+        shutdown_time: float,
+    ) -> None:
+        self._channel = channel
+        self._plane = plane
+        self._process_log = process_log
+        self._sockets = sockets
+        self._shutdown_time = shutdown_time
+        self._started = False
+
+    async def obey(self) -> None:
+        """Do what main says until it says to leave, or is gone."""
+        async with trio.open_nursery() as nursery:
+            try:
+                while True:
+                    received = await self._channel.receive()
+                    await self._do(received.message, nursery)
+            except ChannelError:
+                nursery.start_soon(self._leave_orphaned, nursery)
+
+    async def _do(self, message: ToWorker, nursery: trio.Nursery) -> None:
+        match message:
+            case Accept():
+                self._accept()
+            case Suspend():
+                self._plane.suspend()
+            case Drain(time=time, life=life, immediate=immediate):
+                self._plane.drain(time, life, immediate=immediate)
+            case Resume():
+                self._plane.undrain()
+            case Shutdown(seconds=seconds):
+                nursery.start_soon(self._leave, seconds, nursery)
+            case Terminate():
+                nursery.cancel_scope.cancel()
+            case _:
+                await self._keep_house(message)
+
+    async def _keep_house(self, message: ToWorker) -> None:
+        match message:
+            case Ping():
+                await self._channel.send(Pong())
+            case Gather(number=number):
+                await self._channel.send(Report(number, self._plane.report()))
+            case ReopenLogs():
+                reopen(self._process_log)
+                self._plane.reopen_logs()
+            case ResetCounters():
+                self._plane.reset_counters()
+            case SetLogLevel(level=level, component=component):
+                set_level(level, component)
+
+    def _accept(self) -> None:
+        if self._started:
+            self._plane.resume()
+        else:
+            self._plane.start(self._sockets)
+            self._started = True
+
+    async def _leave(self, seconds: float, nursery: trio.Nursery) -> None:
+        """Leave in peace, the data plane deciding when; `seconds` bounds it, slack included."""
+        with trio.move_on_after(seconds + OVERTIME):
+            await self._plane.shutdown(seconds)
+        nursery.cancel_scope.cancel()
+
+    async def _leave_orphaned(self, nursery: trio.Nursery) -> None:
+        log.warning(
+            "main is gone: finishing what is in flight, %.0f s at most", self._shutdown_time
+        )
+        # Nobody is left to kill a worker that hangs: the kernel does.
+        signal.alarm(math.ceil(self._shutdown_time + 2 * OVERTIME))
+        await self._leave(self._shutdown_time, nursery)
+
+
+def reopen(process_log: ProcessLog) -> None:
+    """Reopen the process log; where that fails, the old file is written on."""
+    try:
+        process_log.reopen()
+    except OSError as error:
+        log.error("cannot reopen %s: %s", process_log.path, error.strerror)
