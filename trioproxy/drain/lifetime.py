@@ -118,6 +118,12 @@ class Lifetime:
         self.when = min(self.when, self._rung())
         self._sweep.hurry(self.when)
 
+    def relax(self) -> None:
+        """No cause to drain is left; who was told to leave goes on leaving."""
+        if not self.noticed:
+            self.ladder = STAY
+            self.touch()
+
     def expire(self) -> None:
         """End the connection: called by the sweep when its time has come."""
         self.expired = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from math import inf
 from typing import TYPE_CHECKING, cast
@@ -19,12 +18,11 @@ from trioproxy.stats.families import ListenerStats
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from trioproxy.config import listener as config
-    from trioproxy.drain.ladder import Ladder
-    from trioproxy.filters.connection import SocketAddress
     from trioproxy.filters.chain import Filter
+    from trioproxy.filters.connection import SocketAddress
     from trioproxy.filters.tools import Tools
     from trioproxy.reactor.accept import Acceptor
 
@@ -40,14 +38,16 @@ class Listener:
         config: config.Listener,
         tools: Tools,
         connections: trio.Nursery,
-        numbers: Iterator[int] | None = None,
+        numbers: Iterator[int],
+        departed: Callable[[], None],
     ) -> None:
         self.config = config
         self.name = config.name
         self.living: set[Lifetime] = set()
         self._tools = tools
         self._connections = connections
-        self._numbers = numbers or itertools.count(1)
+        self._numbers = numbers
+        self._departed = departed
         self._capacity = config.max_connections or inf
         self._room = trio.Event()
         self._stats = ListenerStats(tools.stats, config.address.stat_name)
@@ -89,11 +89,6 @@ class Listener:
             transport.close()
             self._leave(lifetime, (trio.current_time() - started) * 1000)
 
-    def tighten(self, ladder: Ladder) -> None:
-        """Drain every connection by one more cause."""
-        for lifetime in self.living:
-            lifetime.tighten(ladder)
-
     def _enter(self, lifetime: Lifetime) -> None:
         self.living.add(lifetime)
         self._stats.downstream_cx_total.add()
@@ -105,3 +100,4 @@ class Listener:
         self._stats.downstream_cx_destroy.add()
         self._stats.downstream_cx_length_ms.record(duration)
         self._room.set()
+        self._departed()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen
-class Tools:
+class ClusterTools:
     """What the clusters of a worker work with."""
 
     reactor: Reactor
@@ -39,7 +39,7 @@ class Tools:
 class Cluster:
     """One cluster, as one worker runs it. Decides synchronously, then does the I/O."""
 
-    def __init__(self, cluster: config.Cluster, tools: Tools) -> None:
+    def __init__(self, cluster: config.Cluster, tools: ClusterTools) -> None:
         self.config = cluster
         self.name = cluster.name
         self.reactor = tools.reactor
