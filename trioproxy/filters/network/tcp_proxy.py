@@ -18,7 +18,7 @@ from trioproxy.filters.connection import Connection, local_address
 from trioproxy.filters.tools import Tools
 from trioproxy.reactor.flow import Flow
 from trioproxy.reactor.pump import Pump
-from trioproxy.stats.families import TcpStats
+from trioproxy.stats.downstream import TcpStats
 from trioproxy.upstream.cluster import Cluster
 from trioproxy.upstream.connection import UpstreamConnection
 from trioproxy.upstream.host import Host
