@@ -29,9 +29,8 @@ def read_scalar(node: Node, kind: Kind, directory: Path) -> object:
             ' (quote it: "[::1]:80")' if kind.base is Address and isinstance(node, Items) else ""
         )
         raise ValueError(f"expected {expected(kind)}, found {node}{quote}")
-    if kind.base in (float, int) and isinstance(unit := kind.mark(Unit), Unit):
-        quantity = unit.parse(node.text)
-        return quantity if kind.base is float else int(quantity)
+    if isinstance(unit := kind.mark(Unit), Unit):
+        return quantity(node, kind, unit)
     if get_origin(kind.base) is Literal:
         return choice(node, kind)
     if kind.base is bool:
@@ -43,7 +42,7 @@ def read_scalar(node: Node, kind: Kind, directory: Path) -> object:
 
 def expected(kind: Kind) -> str:
     """Say what a value of `kind` looks like."""
-    for mark in kind.marks:
+    for mark in (kind.mark(Unit), kind.mark(Matching), kind.mark(Range)):
         if isinstance(mark, Unit | Matching | Range):
             return mark.expected
     if get_origin(kind.base) is Literal:
@@ -59,6 +58,16 @@ def expected(kind: Kind) -> str:
         Address: EXPECTED_ADDRESS,
     }
     return next((name for base, name in names.items() if kind.base is base), "text")
+
+
+def quantity(node: Scalar, kind: Kind, unit: Unit) -> int | float:
+    """Read a number with its unit, within its range."""
+    value = unit.parse(node.text)
+    limits = kind.mark(Range)
+    if isinstance(limits, Range) and not limits.minimum <= value <= limits.maximum:
+        least, most = unit.format(limits.minimum), unit.format(limits.maximum)
+        raise ValueError(f"expected {least} to {most}, found {node.text}")
+    return value if kind.base is float else int(value)
 
 
 def choice(node: Scalar, kind: Kind) -> object:
