@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.stats.processes import kill, process
 from trioproxy.stats.locks import Lock, LockBusy, LockFile, living, owned
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+
     from trioproxy.stats.region import Region
 
 
@@ -45,9 +47,9 @@ def test_closing_lets_go_and_may_be_repeated(region: Region) -> None:
 
 
 def test_a_mapping_that_is_dropped_leaves_the_lock_alone(region: Region) -> None:
-    with region.claim(0, 0) as writer, LockFile(region.fd) as other:
+    with region.claim(0, 0), LockFile(region.fd) as other:
         region.claim(0, 1).close()
-        assert other.is_held(owned(1)), writer
+        assert other.is_held(owned(1))
 
 
 def test_holding_for_an_instant(region: Region) -> None:
@@ -68,17 +70,20 @@ def test_a_stopped_holder_is_not_waited_for_without_end(
         assert stopped.try_acquire(Lock.NAMES)
 
 
-def test_the_kernel_lets_go_when_the_holder_is_killed(region: Region) -> None:
+def test_the_kernel_lets_go_when_the_holder_is_killed(
+    region: Region,
+    spawn: Callable[[str], subprocess.Popen[str]],
+    kill: Callable[[subprocess.Popen[str]], None],
+) -> None:
     """A88: a lock outlives neither its holder nor the fds that others have of the region."""
-    program = "file = region.try_lock(locks.Lock.RESTART)\nassert file"
-    with process(region, program) as child:
-        assert region.is_locked(Lock.RESTART)
-        assert region.try_lock(Lock.RESTART) is None
-        kill(child)
-        assert not region.is_locked(Lock.RESTART)
-        file = region.try_lock(Lock.RESTART)
-        assert file
-        file.close()
+    child = spawn("file = region.try_lock(locks.Lock.RESTART)\nassert file")
+    assert region.is_locked(Lock.RESTART)
+    assert region.try_lock(Lock.RESTART) is None
+    kill(child)
+    assert not region.is_locked(Lock.RESTART)
+    file = region.try_lock(Lock.RESTART)
+    assert file
+    file.close()
 
 
 def test_a_forked_copy_is_closed_without_harm(region: Region) -> None:

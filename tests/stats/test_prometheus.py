@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from tests.stats.test_text import distribution
 from trioproxy.stats.prometheus import render_prometheus, series
 from trioproxy.stats.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trioproxy.stats.snapshot import Distribution
 
 NAMES = [
     ("server.live", "server_live{} 1"),
@@ -93,7 +99,9 @@ def test_the_whole() -> None:
     )
 
 
-def test_a_histogram_has_cumulative_buckets_a_sum_and_a_count() -> None:
+def test_a_histogram_has_cumulative_buckets_a_sum_and_a_count(
+    distribution: Callable[..., Distribution],
+) -> None:
     """A85."""
     found = distribution(0, 1, 3.5, 5_000_000)
     lines = render_prometheus(Snapshot(histograms={"http.a.rq_time": found})).splitlines()

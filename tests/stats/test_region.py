@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.stats.processes import kill, process
 from trioproxy.stats import locks
 from trioproxy.stats import region as region_module
 from trioproxy.stats.layout import LAYOUT_VERSION
@@ -18,13 +17,33 @@ from trioproxy.stats.reader import Owner, Reader
 from trioproxy.stats.region import LayoutMismatch, Region
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import subprocess
+    from collections.abc import Callable, Iterator
+
+    Spawn = Callable[[str], subprocess.Popen[str]]
+    Kill = Callable[[subprocess.Popen[str]], None]
 
 COUNTS = """
 writer = region.claim(3, 1)
 writer.counter("cx_total").add(5)
 writer.gauge("cx_active").add(2)
 writer.histogram("cx_length_ms").record(8.0)
+"""
+
+RACE = """
+import os
+
+children = []
+for worker in range(4):
+    child = os.fork()
+    if not child:
+        own = Region.attach(region.fd)
+        writer = own.claim(3, worker)
+        for n in range(200):
+            writer.counter(f"c{n}").add()
+        os._exit(0)
+    children.append(child)
+assert all(os.waitpid(child, 0)[1] == 0 for child in children)
 """
 
 
@@ -136,37 +155,57 @@ def test_a_claim_that_cannot_grow_leaves_nothing_behind(
     assert os.listdir("/proc/self/fd") == open_before
 
 
-def test_a_killed_process_leaves_its_counters_alone(region: Region, reader: Reader) -> None:
+def test_a_killed_process_leaves_its_counters_alone(
+    region: Region, reader: Reader, spawn: Spawn, kill: Kill
+) -> None:
     """A80, A81, A82: with -9; no stale gauge, and the next process counts on from there."""
-    with process(region, COUNTS) as child:
-        alive = reader.snapshot()
-        assert (alive.counters, alive.gauges) == ({"cx_total": 5}, {"cx_active": 2})
-        kill(child)
+    child = spawn(COUNTS)
+    alive = reader.snapshot()
+    assert (alive.counters, alive.gauges) == ({"cx_total": 5}, {"cx_active": 2})
+    kill(child)
     dead = reader.snapshot()
     assert (dead.counters, dead.gauges) == ({"cx_total": 5}, {"cx_active": 0})
     assert dead.histograms == alive.histograms
     assert reader.living() == []
 
-    with process(region, COUNTS):
-        again = reader.snapshot()
-        assert (again.counters, again.gauges) == ({"cx_total": 10}, {"cx_active": 2})
-        assert again.histograms["cx_length_ms"].count == 2
+    spawn(COUNTS)
+    again = reader.snapshot()
+    assert (again.counters, again.gauges) == ({"cx_total": 10}, {"cx_active": 2})
+    assert again.histograms["cx_length_ms"].count == 2
+    assert len(region.blocks()) == 1
+
+
+def test_many_processes_at_once(reader: Reader, spawn: Spawn, kill: Kill) -> None:
+    children = [spawn(COUNTS) for _ in range(3)]
+    assert reader.snapshot().gauges == {"cx_active": 6}
+    kill(children[0])
+    assert reader.snapshot().gauges == {"cx_active": 4}
+    assert reader.snapshot().counters == {"cx_total": 15}
+
+
+def test_processes_that_race_for_blocks_and_names(
+    region: Region, reader: Reader, spawn: Spawn
+) -> None:
+    spawn(RACE)
+    assert reader.snapshot().counters == {f"c{n}": 4 for n in range(200)}
+    assert len(region.table.first) == 200
+    assert 1 <= len(region.blocks()) <= 4
+
+
+def test_what_another_process_added_is_not_added_again(region: Region) -> None:
+    with LockFile(region.fd) as locks:
+        region._grow(locks, seen=1)
+        region._grow(locks, seen=1)
         assert len(region.blocks()) == 1
-
-
-def test_many_processes_at_once(region: Region, reader: Reader) -> None:
-    with process(region, COUNTS), process(region, COUNTS), process(region, COUNTS) as third:
-        assert reader.snapshot().gauges == {"cx_active": 6}
-        kill(third)
-        assert reader.snapshot().gauges == {"cx_active": 4}
-        assert reader.snapshot().counters == {"cx_total": 15}
+        region._grow(locks, seen=2)
+        region._grow(locks, seen=1)
+        assert len(region.blocks()) == 2
 
 
 def test_a_block_whose_gauges_are_not_yet_zeroed_does_not_count(
-    region: Region, reader: Reader
+    region: Region, reader: Reader, spawn: Spawn, kill: Kill
 ) -> None:
-    with process(region, COUNTS) as child:
-        kill(child)
+    kill(spawn(COUNTS))
     with LockFile(region.fd) as claimer:
         assert claimer.try_acquire(locks.owned(1))
         assert reader.snapshot().gauges == {"cx_active": 0}
@@ -181,9 +220,10 @@ def test_a_closed_copy_of_a_writer_ends_no_claim(region: Region, reader: Reader)
     assert reader.living() == []
 
 
-def test_reset_of_what_the_dead_left(region: Region, reader: Reader) -> None:
-    with process(region, COUNTS) as child:
-        kill(child)
+def test_reset_of_what_the_dead_left(
+    region: Region, reader: Reader, spawn: Spawn, kill: Kill
+) -> None:
+    kill(spawn(COUNTS))
     with region.claim(3, 0) as first, region.claim(3, 1) as second:
         first.counter("cx_total").add(20)
         second.close()

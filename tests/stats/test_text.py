@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import json
-from bisect import bisect_left
+from typing import TYPE_CHECKING
 
 import pytest
 
-from trioproxy.stats.buckets import BOUNDS
-from trioproxy.stats.snapshot import Distribution, Snapshot
+from trioproxy.stats.snapshot import Snapshot
 from trioproxy.stats.text import number, render_json, render_text
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def distribution(*values: float) -> Distribution:
-    counts = [0] * (len(BOUNDS) + 1)
-    for value in values:
-        counts[bisect_left(BOUNDS, value)] += 1
-    return Distribution(sum(values), tuple(counts))
+    from trioproxy.stats.snapshot import Distribution
 
 
-SNAPSHOT = Snapshot(
-    counters={"server.b": 3, "listener.x": 0},
-    gauges={"server.a": -1},
-    histograms={"http.a.rq_time": distribution(0, 1.05, 1.05), "http.a.length_ms": distribution()},
-    hidden={"cluster.a.host.1.cx_total": 1},
-)
+@pytest.fixture
+def snapshot(distribution: Callable[..., Distribution]) -> Snapshot:
+    return Snapshot(
+        counters={"server.b": 3, "listener.x": 0},
+        gauges={"server.a": -1},
+        histograms={
+            "http.a.rq_time": distribution(0, 1.05, 1.05),
+            "http.a.length_ms": distribution(),
+        },
+        hidden={"cluster.a.host.1.cx_total": 1},
+    )
 
 
-def test_text() -> None:
+def test_text(snapshot: Snapshot) -> None:
     """A85."""
-    assert render_text(SNAPSHOT) == (
+    assert render_text(snapshot) == (
         "listener.x: 0\n"
         "server.a: -1\n"
         "server.b: 3\n"
@@ -39,9 +41,9 @@ def test_text() -> None:
     )
 
 
-def test_json() -> None:
+def test_json(snapshot: Snapshot) -> None:
     """A85."""
-    *numbers, last = json.loads(render_json(SNAPSHOT))["stats"]
+    *numbers, last = json.loads(render_json(snapshot))["stats"]
     assert numbers == [
         {"name": "listener.x", "value": 0},
         {"name": "server.a", "value": -1},

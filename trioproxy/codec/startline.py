@@ -9,7 +9,10 @@ from trioproxy.codec.errors import MalformedMessage, UnsafeMessage
 
 # Visible ASCII but '#': a fragment is never sent, and what is wider than the URI grammar
 # ('|', '[', '"' in queries) is what browsers send.
-REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}) ([!\"$-~]+) HTTP/([0-9])\.([0-9])")
+METHOD = "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}"
+VISIBLE = r'[!"$-~]'
+REQUEST_LINE = re.compile(rf"({METHOD}) ({VISIBLE}+) HTTP/([0-9])\.([0-9])".encode())
+WRITABLE = re.compile(rf"(?:{METHOD} /{VISIBLE}*|OPTIONS \*) HTTP/1\.1")
 STATUS_LINE = re.compile(rb"HTTP/([0-9])\.([0-9]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]*))?")
 ABSOLUTE = re.compile(r"(https?)://([^/?]+)(.*)", re.IGNORECASE)
 # Narrower than the grammar, whose ',', ';' and '=' in names serve only those who confuse parsers.
@@ -54,16 +57,15 @@ def read_request_line(line: bytes) -> RequestLine:
 def write_request_line(method: str, path: str, authority: str) -> bytes:
     """Write a request line, without its CRLF; raises UnsafeMessage for what we would not read."""
     connect = method == "CONNECT"
-    line = f"{method} {authority if connect else path} HTTP/1.1".encode("utf-8", "surrogatepass")
+    line = f"{method} {authority if connect else path} HTTP/1.1"
     try:
-        if authority:
-            read_authority(authority)
-        read = read_request_line(line)
+        if authority or connect:
+            read_authority(authority, port_needed=connect)
     except MalformedMessage as error:
-        raise UnsafeMessage(f"cannot be sent: {error.detail}") from error
-    if not connect and read.path != path:
-        raise UnsafeMessage("cannot be sent: not a path")
-    return line
+        raise UnsafeMessage("cannot be sent: not a valid host") from error
+    if not connect and WRITABLE.fullmatch(line) is None:
+        raise UnsafeMessage("cannot be sent: not a method and a path")
+    return line.encode()
 
 
 def read_status_line(line: bytes) -> StatusLine:

@@ -7,16 +7,15 @@ that filter's hands. The last filter of a chain is terminal: it does not forward
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
 Subject = TypeVar("Subject")
-
-if TYPE_CHECKING:
-    Forward = Callable[[Subject], Awaitable[None]]
+Forward = Callable[[Subject], Awaitable[None]]
 
 
 class Filter(Protocol[Subject]):

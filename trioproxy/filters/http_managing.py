@@ -16,7 +16,7 @@ from trioproxy.filters.http.routing import RouteTable
 from trioproxy.filters.http.tools import HttpTools
 from trioproxy.filters.http1 import Http1Connection
 from trioproxy.filters.tools import prepared
-from trioproxy.stats.families import HttpStats
+from trioproxy.stats.downstream import HttpStats
 
 if TYPE_CHECKING:
     from trioproxy.accesslog.record import Record

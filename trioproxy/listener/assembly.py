@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import attrs
@@ -18,7 +19,7 @@ from trioproxy.listener.listener import Listener
 from trioproxy.listener.plane import Plane
 from trioproxy.reactor.epoll import open_reactor
 from trioproxy.reactor.pipes import PipePool
-from trioproxy.stats.families import FilesystemStats
+from trioproxy.stats.server import FilesystemStats
 from trioproxy.upstream.cluster import Cluster, ClusterTools
 
 if TYPE_CHECKING:

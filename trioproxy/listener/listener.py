@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from math import inf
 from typing import TYPE_CHECKING, cast
 
 import trio
@@ -14,7 +13,7 @@ from trioproxy.filters.chain import chain
 from trioproxy.filters.connection import Connection
 from trioproxy.filters.tools import prepared
 from trioproxy.reactor.transport import Transport
-from trioproxy.stats.families import ListenerStats
+from trioproxy.stats.downstream import ListenerStats
 
 if TYPE_CHECKING:
     import socket
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("trioproxy.listener")
 BATCH = 64
+UNLIMITED = 1 << 31
 
 
 class Listener:
@@ -48,7 +48,7 @@ class Listener:
         self._connections = connections
         self._numbers = numbers
         self._departed = departed
-        self._capacity = config.max_connections or inf
+        self._capacity = config.max_connections or UNLIMITED
         self._room = trio.Event()
         self._stats = ListenerStats(tools.stats, config.address.stat_name)
         filters = [prepared(each, tools) for each in config.chains[0].filters]

@@ -13,7 +13,7 @@ import trio
 
 from trioproxy.restart.channel import Channel
 from trioproxy.restart.packets import ChannelError
-from trioproxy.server.messages import FROM_ZYGOTE, Exited, Fork, Forked, NotForked
+from trioproxy.server.messages import FROM_ZYGOTE, Exited, Fork, Forked, NotForked, ReopenLogs
 
 if TYPE_CHECKING:
     import socket
@@ -88,6 +88,11 @@ class Children:
         if isinstance(born, NotForked):
             raise CannotFork(born.reason)
         return born
+
+    async def reopen_logs(self) -> None:
+        """Have the zygote, from whom new workers inherit their log, reopen it."""
+        with suppress(ChannelError):
+            await self._channel.send(ReopenLogs())
 
     async def listen(self) -> None:
         """Take in what the zygote tells, until it is gone."""

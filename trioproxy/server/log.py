@@ -29,6 +29,7 @@ LEVELS = {
 NAMES = {number: name for name, number in LEVELS.items() if name != "warn"}
 DEFAULT_PATTERN = "[%Y-%m-%d %T.%e][%t][%l][%n] %v"
 ROOT = "trioproxy"
+log = logging.getLogger(f"{ROOT}.log")
 STDERR = 2
 
 
@@ -50,11 +51,16 @@ class ProcessLog(logging.Handler):
             os.write(self.fd, (self.format(record) + "\n").encode(errors="backslashreplace"))
 
     def reopen(self) -> None:
-        """Open the file anew by name, as after a rename; raises OSError and goes on as before."""
-        if self.path is not None:
+        """Open the file anew by name, as after a rename; where that fails, the old one stays."""
+        if self.path is None:
+            return
+        try:
             fd = open_appending(self.path)
-            os.dup2(fd, self.fd, inheritable=False)
-            os.close(fd)
+        except OSError as error:
+            log.error("cannot reopen %s: %s", self.path, error.strerror)
+            return
+        os.dup2(fd, self.fd, inheritable=False)
+        os.close(fd)
 
     def close(self) -> None:
         """Close the file."""

@@ -92,7 +92,7 @@ class Terminate:
 
 @attrs.frozen
 class ReopenLogs:
-    """Main to worker: the log files were moved; open them anew by name."""
+    """Main to worker and zygote: the log files were moved; open them anew by name."""
 
 
 @attrs.frozen
@@ -148,7 +148,7 @@ class Report:
     body: dict[str, object]
 
 
-ToZygote: TypeAlias = Fork
+ToZygote: TypeAlias = Fork | ReopenLogs
 FromZygote: TypeAlias = Forked | NotForked | Exited
 ToWorker: TypeAlias = (
     Start

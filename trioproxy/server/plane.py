@@ -11,15 +11,19 @@ import attrs
 if TYPE_CHECKING:
     import socket
 
+    from trioproxy.stats.region import Region
+    from trioproxy.stats.writer import Writer
+
 
 @attrs.frozen
 class Identity:
-    """Which worker of which generation this process is; `region` is the statistics region's fd."""
+    """Which worker of which generation this process is, and where its statistics go."""
 
     epoch: int
     worker: int
     workers: int
-    region: int
+    region: Region
+    writer: Writer
 
 
 class DataPlane(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import signal
 import socket
 from collections import defaultdict
@@ -35,6 +36,7 @@ from trioproxy.server.messages import (
     Terminate,
 )
 from trioproxy.server.plane import Identity
+from trioproxy.stats.region import Region
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("trioproxy.worker")
 
-OVERTIME = 5.0
+OVERTIME = 1.0
 """Seconds after which nobody waits any longer for a shutdown that should have ended."""
 
 
@@ -69,21 +71,30 @@ async def serve(
     process_log: ProcessLog,
 ) -> int:
     """Be the worker that `start` describes; returns the exit status."""
-    region, *listening = fds
+    region_fd, *listening = fds
     sockets = defaultdict(list)
     for name, fd in zip(start.listeners, listening, strict=True):
         sockets[name].append(socket.socket(fileno=fd))
-    identity = Identity(start.epoch, start.worker, start.workers, region)
     try:
-        async with open_plane(identity) as plane:
-            await channel.send(Ready())
-            await Worker(channel, plane, process_log, sockets, start.shutdown_time).obey()
+        with attach(region_fd) as region, region.claim(start.epoch, start.worker) as writer:
+            identity = Identity(start.epoch, start.worker, start.workers, region, writer)
+            async with open_plane(identity) as plane:
+                await channel.send(Ready())
+                await Worker(channel, plane, process_log, sockets, start.shutdown_time).obey()
     except Exception as error:  # a worker ends here, and main should know why
         log.critical("worker %d failed", start.worker, exc_info=True)
         with suppress(ChannelError):
             await channel.send(Failed(fold(error)))
         return 1
     return 0
+
+
+def attach(fd: int) -> Region:
+    """Attach to the region that `fd` refers to and close `fd`."""
+    try:
+        return Region.attach(fd)
+    finally:
+        os.close(fd)
 
 
 class Worker:
@@ -138,7 +149,7 @@ class Worker:
             case Gather(number=number):
                 await self._channel.send(Report(number, self._plane.report()))
             case ReopenLogs():
-                reopen(self._process_log)
+                self._process_log.reopen()
                 self._plane.reopen_logs()
             case ResetCounters():
                 self._plane.reset_counters()
@@ -165,11 +176,3 @@ class Worker:
         # Nobody is left to kill a worker that hangs: the kernel does.
         signal.alarm(math.ceil(self._shutdown_time + 2 * OVERTIME))
         await self._leave(self._shutdown_time, nursery)
-
-
-def reopen(process_log: ProcessLog) -> None:
-    """Reopen the process log; where that fails, the old file is written on."""
-    try:
-        process_log.reopen()
-    except OSError as error:
-        log.error("cannot reopen %s: %s", process_log.path, error.strerror)

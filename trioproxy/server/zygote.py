@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 import attrs
 
 from trioproxy.restart.channel import BlockingChannel, PeerGone, channel_pair
-from trioproxy.server.messages import TO_ZYGOTE, Exited, Forked, NotForked
+from trioproxy.server.messages import TO_ZYGOTE, Exited, Fork, Forked, NotForked, ReopenLogs
 
 if TYPE_CHECKING:
+    from trioproxy.server.log import ProcessLog
     from trioproxy.server.messages import ToZygote
 
 log = logging.getLogger("trioproxy.zygote")
@@ -44,7 +45,9 @@ class Seed:
     end: socket.socket
 
 
-def fork_zygote(work: Work, *, strangers: Sequence[socket.socket] = ()) -> Seed:
+def fork_zygote(
+    work: Work, process_log: ProcessLog, *, strangers: Sequence[socket.socket] = ()
+) -> Seed:
     """Fork the zygote; its workers will run `work`.
 
     `strangers` are open sockets that are main's alone. Call this before Trio runs and before any
@@ -60,18 +63,19 @@ def fork_zygote(work: Work, *, strangers: Sequence[socket.socket] = ()) -> Seed:
     if pid:
         theirs.close()
         return Seed(pid, ours)
-    exit_with(lambda: be_zygote(theirs, work, [ours, *strangers]))
+    for stranger in [ours, *strangers]:
+        stranger.close()
+    zygote = Zygote(BlockingChannel(theirs, TO_ZYGOTE), work, process_log)
+    exit_with(lambda: be_zygote(zygote))
 
 
-def be_zygote(end: socket.socket, work: Work, strangers: Sequence[socket.socket]) -> int:
+def be_zygote(zygote: Zygote) -> int:
     """Live as the zygote until main is gone; returns the exit status."""
     name_process("zygote")
     for number in LEFT_TO_MAIN:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, LEFT_TO_MAIN)
-    for stranger in strangers:
-        stranger.close()
-    Zygote(BlockingChannel(end, TO_ZYGOTE), work).run()
+    zygote.run()
     return 0
 
 
@@ -102,9 +106,12 @@ def name_process(role: str) -> None:
 class Zygote:
     """The loop: forks on demand, reaps and reports."""
 
-    def __init__(self, channel: BlockingChannel[ToZygote], work: Work) -> None:
+    def __init__(
+        self, channel: BlockingChannel[ToZygote], work: Work, process_log: ProcessLog
+    ) -> None:
         self._channel = channel
         self._work = work
+        self._process_log = process_log
         self._children: dict[int, int] = {}  # pidfd: pid
         self._poll = select.poll()
         self._poll.register(channel, select.POLLIN)
@@ -121,9 +128,13 @@ class Zygote:
     def _turn(self, fd: int) -> None:
         if fd in self._children:
             self._reap(fd)
-        else:
-            received = self._channel.receive()
-            self._fork(received.message.worker, received.fds[0])
+            return
+        received = self._channel.receive()
+        match received.message:
+            case Fork(worker=worker):
+                self._fork(worker, received.fds[0])
+            case ReopenLogs():
+                self._process_log.reopen()
 
     def _fork(self, worker: int, end: int) -> None:
         try:

@@ -9,7 +9,7 @@ import attrs
 import trio
 
 from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow
-from trioproxy.stats.families import CircuitBreakerStats, ClusterStats, HostStats
+from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, HostStats
 from trioproxy.upstream.breaker import Breaker
 from trioproxy.upstream.connection import connect
 from trioproxy.upstream.host import Host

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from trioproxy.codec.h1 import Codec
     from trioproxy.filters.http.routing import RouteTable
     from trioproxy.filters.tools import Tools
-    from trioproxy.stats.families import HttpStats
+    from trioproxy.stats.downstream import HttpStats
 
 
 @attrs.frozen

@@ -1,0 +1,172 @@
+"""A real main with real workers around the smallest data plane: what a client says comes back.
+
+`python echo_proxy.py '{"listeners": {"web": "127.0.0.1:0"}, ...}'`. A line that is a command is
+obeyed instead: `who` answers the worker's index and pid, `sleep <seconds>` answers after a while,
+`block <seconds>` blocks the loop, `raise` fails the whole data plane.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import attrs
+import trio
+
+from trioproxy.config.address import Address
+from trioproxy.config.listener import Listener
+from trioproxy.config.server import Admin, Config
+from trioproxy.server.log import open_log
+from trioproxy.server.main import Parts, run
+from trioproxy.server.settings import Settings
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from trioproxy.server.generation import Generation
+    from trioproxy.server.plane import Identity
+
+
+class Echo:
+    """A data plane."""
+
+    def __init__(self, identity: Identity, nursery: trio.Nursery) -> None:
+        self.identity = identity
+        self.connections = trio.CapacityLimiter(1_000_000)
+        self.nursery = nursery
+        self.served = 0
+        self.told: list[str] = []
+        self.accepting: list[trio.CancelScope] = []
+        self.listeners: list[trio.SocketListener] = []
+        self.empty = trio.Event()
+        self.active = 0
+
+    def start(self, sockets: Mapping[str, Sequence[socket.socket]]) -> None:
+        self.listeners = [
+            trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+            for group in sockets.values()
+            for sock in group
+        ]
+        self.resume()
+
+    def resume(self) -> None:
+        for listener in self.listeners:
+            scope = trio.CancelScope()
+            self.accepting.append(scope)
+            self.nursery.start_soon(self.accept, listener, scope)
+
+    def suspend(self) -> None:
+        for scope in self.accepting:
+            scope.cancel()
+
+    def drain(self, time: float, life: float, *, immediate: bool) -> None:
+        self.told.append(f"drain {time} {life} {immediate}")
+
+    def undrain(self) -> None:
+        self.told.append("undrain")
+
+    async def shutdown(self, seconds: float) -> None:
+        self.suspend()
+        with trio.move_on_after(seconds):
+            while self.active:
+                self.empty = trio.Event()
+                await self.empty.wait()
+
+    def reopen_logs(self) -> None:
+        self.told.append("reopen_logs")
+
+    def reset_counters(self) -> None:
+        self.identity.writer.reset_counters()
+
+    def report(self) -> dict[str, object]:
+        return {"pid": os.getpid(), "served": self.served, "told": self.told}
+
+    async def accept(self, listener: trio.SocketListener, scope: trio.CancelScope) -> None:
+        with scope:
+            while True:
+                stream = await listener.accept()
+                self.nursery.start_soon(self.serve, stream)
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        self.served += 1
+        self.active += 1
+        try:
+            async with stream:
+                async for data in stream:
+                    await stream.send_all(await self.answer(data))
+        except trio.BrokenResourceError:
+            pass
+        finally:
+            self.active -= 1
+            self.empty.set()
+
+    async def answer(self, data: bytes) -> bytes:
+        match data.decode().split():
+            case ["who"]:
+                return f"{self.identity.worker} {os.getpid()}\n".encode()
+            case ["sleep", seconds]:
+                await trio.sleep(float(seconds))
+            case ["block", seconds]:
+                time.sleep(float(seconds))  # noqa: ASYNC251
+            case ["raise"]:
+                raise RuntimeError("as told")
+        return data
+
+
+@attrs.frozen
+class OpenEcho:
+    """Opens the data plane, or fails as `broken` says."""
+
+    broken: str
+
+    @asynccontextmanager
+    async def __call__(self, identity: Identity) -> AsyncIterator[Echo]:
+        if self.broken == f"raise {identity.worker}":
+            raise RuntimeError("this plane is broken")
+        if self.broken == f"exit {identity.worker}":
+            os._exit(3)
+        if self.broken == "hang":
+            await trio.sleep_forever()
+        async with trio.open_nursery() as nursery:
+            yield Echo(identity, nursery)
+            nursery.cancel_scope.cancel()
+
+
+async def serve_admin(generation: Generation, sock: socket.socket) -> None:
+    """Tell everybody who connects the phase, and after SERVING what the workers report."""
+    listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+    while True:
+        async with await listener.accept() as stream:
+            reports = await generation.supervisor.gather()
+            answer = {"phase": generation.phase.value, "workers": reports}
+            await stream.send_all(json.dumps(answer).encode())
+
+
+def main(plan: dict[str, object]) -> int:
+    listeners = plan.get("listeners", {})
+    assert isinstance(listeners, dict)
+    config = Config(
+        listeners=tuple(
+            Listener(name, Address.parse(address), filters=(object(),))
+            for name, address in listeners.items()
+        ),
+        admin=Admin(Address.parse("127.0.0.1:0")),
+    )
+    with open_log(level="debug", path=plan.get("log_path")) as process_log:
+        parts = Parts(
+            Settings(**plan.get("settings", {})),
+            config,
+            process_log,
+            OpenEcho(plan.get("broken", "")),
+            serve_admin,
+        )
+        return run(parts, os.environ)
+
+
+if __name__ == "__main__":
+    sys.exit(main(json.loads(sys.argv[1])))

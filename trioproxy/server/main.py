@@ -1,0 +1,237 @@
+"""The main process: owns the region, the sockets and the workers, and never carries traffic.
+
+What it owns is nested in the order in which one depends on the other, and undone in reverse:
+region, zygote, sockets, supervisor, admin. The zygote process alone is older than all of it: it is
+forked before Trio runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+import attrs
+import trio
+
+from trioproxy.server import worker
+from trioproxy.server.children import open_children
+from trioproxy.server.generation import Ending, Generation, Phase, cancel_when
+from trioproxy.server.limits import dump_stacks_to, raise_descriptor_limit
+from trioproxy.server.place import StartFailed
+from trioproxy.server.sockets import BindFailed, Wanted, open_sockets, systemd_sockets
+from trioproxy.server.supervisor import Crew, Supervisor
+from trioproxy.server.zygote import fork_zygote, name_process
+from trioproxy.stats.region import Region
+from trioproxy.stats.writer import MAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import FrameType
+
+    from trioproxy.config.server import Config
+    from trioproxy.server.log import ProcessLog
+    from trioproxy.server.plane import OpenPlane
+    from trioproxy.server.settings import Settings
+    from trioproxy.server.sockets import Sockets
+    from trioproxy.server.zygote import Seed
+
+log = logging.getLogger("trioproxy.main")
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+BACKSTOP = 10.0  # seconds past the shutdown time, after which the kernel's alarm ends everything
+CONTROL_BACKLOG = ADMIN_BACKLOG = 128
+
+ServeAdmin: TypeAlias = Callable[[Generation, socket.socket], Awaitable[None]]
+"""Serves the admin interface on a listening socket until it is cancelled."""
+
+
+@attrs.frozen
+class Parts:
+    """What main is made of, from the operator and from the floors below."""
+
+    settings: Settings
+    config: Config
+    process_log: ProcessLog
+    open_plane: OpenPlane
+    serve_admin: ServeAdmin
+
+
+def run(parts: Parts, environment: Mapping[str, str]) -> int:
+    """Be the main process until the end; returns the exit status.
+
+    `environment` is where systemd says which sockets it passed.
+    """
+    name_process("main")
+    raise_descriptor_limit()
+    dump_stacks_to(parts.process_log)
+    # From here on signals wait until somebody is there to obey them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    inherited = systemd_sockets(environment, os.getpid())
+
+    def work(_: int, end: socket.socket) -> int:
+        return trio.run(worker.live, end, parts.open_plane, parts.process_log)
+
+    seed = fork_zygote(work, parts.process_log, strangers=inherited)
+    status = 1
+    try:
+        status = trio.run(live, parts, seed, inherited)
+    except* (BindFailed, StartFailed) as failures:
+        for failure in flatten(failures):
+            log.critical("%s", failure)
+    return status
+
+
+async def live(parts: Parts, seed: Seed, inherited: Sequence[socket.socket]) -> int:
+    """Open all that a generation is made of, and let it live; returns the exit status.
+
+    Raises groups of BindFailed and StartFailed.
+    """
+    ending = Ending()
+    with trio.open_signal_receiver(*SIGNALS) as signals:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        async with open_generation(parts, seed, inherited, ending) as generation:
+            await serve(generation, parts.serve_admin, signals)
+    return ending.status
+
+
+@asynccontextmanager
+async def open_generation(
+    parts: Parts, seed: Seed, inherited: Sequence[socket.socket], ending: Ending
+) -> AsyncIterator[Generation]:
+    """Open the region, the way to the zygote, and the sockets; bound, but not yet listening."""
+    settings, config = parts.settings, parts.config
+    epoch, workers = settings.restart_epoch, settings.concurrency
+    with Region.create() as region, region.claim(epoch, MAIN) as writer:
+        async with open_children(seed) as children:
+            with (
+                open_control(settings),
+                open_sockets(wanted_by_admin(config), inherited) as admin,
+                open_sockets(wanted_by_listeners(config, workers), inherited) as sockets,
+            ):
+                crew = Crew(epoch, workers, settings.shutdown_time, sockets, region.fd)
+                supervisor = Supervisor(crew, children, partial(ending.ask, status=1))
+                yield Generation(
+                    settings,
+                    config,
+                    parts.process_log,
+                    region,
+                    writer,
+                    admin,
+                    sockets,
+                    supervisor,
+                    ending,
+                )
+
+
+async def serve(
+    generation: Generation, serve_admin: ServeAdmin, signals: AsyncIterator[int]
+) -> None:
+    """Start, serve, and leave when asked to."""
+    generation.enter(Phase.INITIALISING)
+    write_addresses(generation)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(obey_signals, signals, generation)
+        for bound in generation.admin.bound:
+            nursery.start_soon(serve_admin, generation, bound.sock)
+        async with trio.open_nursery() as starting:
+            starting.start_soon(cancel_when, generation.ending.asked, starting.cancel_scope)
+            await generation.start(nursery)
+            starting.cancel_scope.cancel()
+        await generation.ending.asked.wait()
+        with backstop(generation):
+            await generation.leave()
+        nursery.cancel_scope.cancel()
+    generation.enter(Phase.TERMINATED)
+
+
+async def obey_signals(signals: AsyncIterator[int], generation: Generation) -> None:
+    """Do what each signal means."""
+    async for number in signals:
+        match number:
+            case signal.SIGUSR1:
+                log.info("SIGUSR1: reopening logs")
+                await generation.reopen_logs()
+            case signal.SIGHUP:
+                log.info("SIGHUP: nothing is reloaded in place; a next generation brings changes")
+            case _:
+                generation.ending.ask(signal.Signals(number).name)
+
+
+@contextmanager
+def backstop(generation: Generation) -> Iterator[None]:
+    """Have the kernel end everything if leaving takes much longer than it may."""
+
+    def strike(_: int, __: FrameType | None) -> None:
+        log.critical("leaving did not end in time: killing the workers")
+        generation.supervisor.kill()
+        os._exit(0)
+
+    signal.signal(signal.SIGALRM, strike)
+    allowed = generation.config.shutdown.lame_duck + generation.settings.shutdown_time
+    signal.setitimer(signal.ITIMER_REAL, allowed + BACKSTOP)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@contextmanager
+def open_control(settings: Settings) -> Iterator[Sockets]:
+    """Hold the name under which the next generation finds this one.
+
+    Raises StartFailed where another instance has it.
+    """
+    address = settings.control_address
+    kind, mode = socket.SOCK_SEQPACKET, settings.socket_mode
+    control = Wanted("control", address, CONTROL_BACKLOG, mode, kind=kind)
+    with ExitStack() as stack:
+        try:
+            sockets = stack.enter_context(open_sockets([control] if settings.hot_restart else []))
+            sockets.listen()
+        except BindFailed as failure:
+            raise StartFailed(
+                f"{failure}; is another instance running with --base-id {settings.base_id}?"
+            ) from failure
+        yield sockets
+
+
+def wanted_by_admin(config: Config) -> list[Wanted]:
+    """Return what the admin interface asks for."""
+    if config.admin is None:
+        return []
+    return [Wanted("admin", config.admin.address, ADMIN_BACKLOG, config.admin.mode)]
+
+
+def wanted_by_listeners(config: Config, workers: int) -> list[Wanted]:
+    """Return what the listeners ask for: a TCP socket per worker shares the load evenly."""
+    return [
+        Wanted(listener.name, listener.address, listener.backlog, listener.mode, workers)
+        for listener in config.listeners
+    ]
+
+
+def write_addresses(generation: Generation) -> None:
+    """Listen for admin, and write the files that tell where this instance is to be found."""
+    settings = generation.settings
+    generation.admin.listen()
+    for bound in generation.admin.bound:
+        log.info("admin listens on %s", bound.local)
+        if settings.admin_address_path:
+            settings.admin_address_path.write_text(str(bound.local))
+    if settings.base_id_path:
+        settings.base_id_path.write_text(str(settings.base_id))
+
+
+def flatten(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """Return what is in a group and the groups in it."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from flatten(error)
+        else:
+            yield error

@@ -1,0 +1,105 @@
+"""One worker process as main sees it: it is heard, pinged, told what to do, and seen off."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import trio
+
+from trioproxy.restart.packets import ChannelError
+from trioproxy.server.messages import Failed, Gather, Ping, Pong, Ready, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trioproxy.restart.channel import Channel
+    from trioproxy.server.children import Child
+    from trioproxy.server.messages import FromWorker, ToWorker
+
+log = logging.getLogger("trioproxy.main")
+
+BEAT = 1.0  # seconds between pings
+SILENT = 10  # pings in a row without an answer: its stack is logged
+DEAD = 30  # pings in a row without an answer: it is killed
+PATIENCE = 2.0  # seconds for a worker to take a command, to answer, or to exit after EOF
+
+
+class Process:
+    """A worker process and main's end of its channel."""
+
+    def __init__(self, worker: int, channel: Channel[FromWorker], child: Child) -> None:
+        self.ready = trio.Event()
+        self.failure = ""
+        self._worker = worker
+        self._channel = channel
+        self._child = child
+        self._unanswered = 0
+        self._asked = 0
+        self._answers: dict[int, trio.MemorySendChannel[dict[str, object]]] = {}
+
+    def __str__(self) -> str:
+        return f"worker {self._worker} (pid {self._child.pid})"
+
+    async def watch(self) -> str:
+        """Hear and ping it as long as it lives; returns how it ended, for the log."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._beat)
+            with suppress(ChannelError):
+                await self._listen()
+            nursery.cancel_scope.cancel()
+        for answer in self._answers.values():
+            answer.close()
+        with trio.move_on_after(PATIENCE):
+            return await self._child.ended()
+        self._child.signal(signal.SIGKILL)
+        return await self._child.ended()
+
+    async def tell(self, message: ToWorker, fds: Sequence[int] = ()) -> None:
+        """Send a command; one that is too busy to take it will be found silent by the pings."""
+        with suppress(ChannelError), trio.move_on_after(PATIENCE):
+            await self._channel.send(message, fds)
+
+    async def gather(self) -> dict[str, object] | None:
+        """Ask for its figures; None where it dies or does not answer in time."""
+        self._asked += 1
+        number = self._asked
+        self._answers[number], answer = trio.open_memory_channel[dict[str, object]](1)
+        try:
+            with trio.move_on_after(PATIENCE):
+                await self.tell(Gather(number))
+                return await answer.receive()
+        except trio.EndOfChannel:
+            pass
+        finally:
+            del self._answers[number]
+        return None
+
+    async def _listen(self) -> None:
+        while True:
+            received = await self._channel.receive()
+            match received.message:
+                case Ready():
+                    self.ready.set()
+                case Pong():
+                    self._unanswered = 0
+                case Failed(reason=reason):
+                    self.failure = reason
+                case Report(number=number, body=body) if number in self._answers:
+                    self._answers[number].send_nowait(body)
+
+    async def _beat(self) -> None:
+        """Ping. Pings count, not seconds: main may have been stopped itself, and time went on."""
+        while True:
+            await trio.sleep(BEAT)
+            self._unanswered += 1
+            if self._unanswered == SILENT:
+                log.error("%s has been silent for %.0f s; its stack follows", self, SILENT * BEAT)
+                self._child.signal(signal.SIGUSR2)
+            if self._unanswered == DEAD:
+                log.error("%s has been silent for %.0f s; killing it", self, DEAD * BEAT)
+                self._child.signal(signal.SIGKILL)
+            with suppress(ChannelError), trio.move_on_after(BEAT):
+                await self._channel.send(Ping())

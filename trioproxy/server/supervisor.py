@@ -1,0 +1,140 @@
+"""The supervisor of the workers: starts them, keeps them, speaks to all of them at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+import trio
+
+from trioproxy.server.messages import (
+    Accept,
+    Drain,
+    ReopenLogs,
+    Resume,
+    SetLogLevel,
+    Shutdown,
+    Start,
+    Suspend,
+    Terminate,
+)
+from trioproxy.server.place import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from trioproxy.server.children import Children
+    from trioproxy.server.messages import ToWorker
+    from trioproxy.server.sockets import Sockets
+
+OVERTIME = 2.0
+"""Seconds that a worker gets beyond the shutdown time, and beyond Terminate."""
+
+
+@attrs.frozen
+class Crew:
+    """What all workers of a generation have in common."""
+
+    epoch: int
+    workers: int
+    shutdown_time: float
+    sockets: Sockets
+    region: int
+
+
+class Supervisor:
+    """All workers of this generation."""
+
+    def __init__(self, crew: Crew, children: Children, give_up: Callable[[str], None]) -> None:
+        self.leaving = trio.Event()
+        self.give_up = give_up
+        self._crew = crew
+        self._children = children
+        self._places = [Place(index, children, self) for index in range(crew.workers)]
+        self._standing: dict[str, ToWorker] = {}
+
+    async def start(self, nursery: trio.Nursery) -> None:
+        """Start all workers in `nursery`, which keeps them; returns when all are ready.
+
+        Raises a group of StartFailed.
+        """
+        async with trio.open_nursery() as starting:
+            for place in self._places:
+                starting.start_soon(nursery.start, place.keep)
+
+    async def tell(self, message: ToWorker) -> None:
+        """Send a command to all workers, those that are still to come included."""
+        self._remember(message)
+        async with trio.open_nursery() as nursery:
+            for place in self._places:
+                nursery.start_soon(place.tell, message)
+
+    async def gather(self) -> dict[int, dict[str, object]]:
+        """Return the figures of the workers that answer, by index; earlier commands are done."""
+        reports: dict[int, dict[str, object]] = {}
+
+        async def ask(index: int, place: Place) -> None:
+            report = await place.process.gather() if place.process else None
+            if report is not None:
+                reports[index] = report
+
+        async with trio.open_nursery() as nursery:
+            for index, place in enumerate(self._places):
+                nursery.start_soon(ask, index, place)
+        return reports
+
+    async def reopen_logs(self) -> None:
+        """Have every process but main reopen its logs by name."""
+        await self._children.reopen_logs()
+        await self.tell(ReopenLogs())
+
+    async def shutdown(self, seconds: float) -> None:
+        """Let workers finish what is in flight; returns when all are gone."""
+        self.leaving.set()
+        await self.tell(Shutdown(seconds))
+        with trio.move_on_after(seconds + OVERTIME):
+            return await self._all_ended()
+        await self.terminate()
+
+    async def terminate(self) -> None:
+        """Have all workers exit now; returns when they are gone."""
+        self.leaving.set()
+        await self.tell(Terminate())
+        with trio.move_on_after(OVERTIME):
+            return await self._all_ended()
+        self.kill()
+        await self._all_ended()
+
+    def kill(self) -> None:
+        """Kill all workers, without waiting."""
+        self._children.kill()
+
+    def introduction(self, worker: int) -> tuple[Start, Sequence[int]]:
+        """Return what a new worker is told first, and the descriptors that go with it."""
+        crew = self._crew
+        served = crew.sockets.served_by(worker, crew.workers)
+        names = tuple(bound.listener for bound in served)
+        start = Start(crew.epoch, worker, crew.workers, crew.shutdown_time, names)
+        return start, [crew.region, *(bound.sock.fileno() for bound in served)]
+
+    def standing(self) -> Sequence[ToWorker]:
+        """Return what a worker is told when it is ready, to be where the others are."""
+        return tuple(self._standing.values())
+
+    async def _all_ended(self) -> None:
+        for place in self._places:
+            await place.ended.wait()
+
+    def _remember(self, message: ToWorker) -> None:
+        """Keep a command that also holds for workers to come, instead of what it replaces."""
+        match message:
+            case SetLogLevel(component=component):
+                self._standing[f"level {component}"] = message
+            case ReopenLogs():
+                self._standing["logs"] = message
+            case Accept() | Suspend():
+                self._standing["accepting"] = message
+            case Drain() | Resume():
+                self._standing["draining"] = message
+            case Shutdown() | Terminate():
+                self._standing["leaving"] = message
