@@ -165,3 +165,14 @@ def test_the_parts_are_known_with_their_places(loaded: Load) -> None:
         "Cluster": "--config-yaml:1:12",
         "Endpoint": "--config-yaml:1:36",
     }
+
+
+def test_fields_that_do_not_fit_are_told_beside_fields_that_cannot_be_read(
+    mistakes: Mistakes,
+) -> None:
+    text = "listeners: [{name: a, address: x, filters: [http: {}], filter_chains: []}]"
+    assert [mistake.partition(":")[2].partition(",")[0] for mistake in mistakes(text)] == [
+        "32: expected an address such as 127.0.0.1:80",
+        "44: filters and filter_chains exclude each other",
+        "71: expected a list with something in it",
+    ]
