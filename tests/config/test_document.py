@@ -81,3 +81,7 @@ def test_depth_is_bounded() -> None:
 def test_a_colon_in_a_text_is_not_taken_for_an_address() -> None:
     (reason,) = reasons("a: b: c")
     assert "IPv6" not in reason
+
+
+def test_an_argument_that_is_not_utf_8_is_refused() -> None:
+    assert reasons("a: \udcff") == ["f.yaml: not UTF-8 text"]

@@ -33,6 +33,8 @@ def parse(text: str, source: str) -> Node:
         root = Composer(StringIO(text)).get_single_node()
     except yaml.MarkedYAMLError as error:
         raise ConfigError([syntax_problem(error, text, source)]) from None
+    except UnicodeEncodeError:  # an argument of the command line that is not UTF-8
+        raise ConfigError([Problem(Place(source), "not UTF-8 text")]) from None
     except yaml.reader.ReaderError as error:
         line = text.encode()[: error.position].count(b"\n") + 1
         raise ConfigError([Problem(Place(source, line, 1), error.reason)]) from None
