@@ -25,15 +25,12 @@ share of a turn goes on in the next one, without an event.
 from __future__ import annotations
 
 import select
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
 import trio
 from trio.lowlevel import checkpoint, reschedule, wait_readable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from trioproxy.reactor.transport import Transport
 
 IN = select.EPOLLIN
@@ -124,16 +121,3 @@ class Reactor:
         """Close the epoll set; the transports' sockets stay open."""
         self._epoll.close()
         self.transports.clear()
-
-
-@asynccontextmanager
-async def open_reactor() -> AsyncIterator[Reactor]:
-    """A running reactor; leaving the block stops it."""
-    reactor = Reactor()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(reactor.run)
-        try:
-            yield reactor
-        finally:
-            nursery.cancel_scope.cancel()
-            reactor.close()
