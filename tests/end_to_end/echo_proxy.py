@@ -1,18 +1,20 @@
 """A real main with real workers around the smallest data plane: what a client says comes back.
 
 `python echo_proxy.py '{"listeners": {"web": "127.0.0.1:0"}, ...}'`. A line that is a command is
-obeyed instead: `who` answers the worker's index and pid, `sleep <seconds>` answers after a while,
-`block <seconds>` blocks the loop, `raise` fails the whole data plane.
+obeyed instead: `who` answers the worker's index and pid, `sleep <seconds>` takes its time,
+`block <seconds>` blocks the loop, `log <text>` logs, `raise` fails the whole data plane.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
@@ -32,12 +34,14 @@ if TYPE_CHECKING:
     from trioproxy.server.plane import Identity
 
 
+log = logging.getLogger("trioproxy.echo")
+
+
 class Echo:
     """A data plane."""
 
     def __init__(self, identity: Identity, nursery: trio.Nursery) -> None:
         self.identity = identity
-        self.connections = trio.CapacityLimiter(1_000_000)
         self.nursery = nursery
         self.served = 0
         self.told: list[str] = []
@@ -110,8 +114,12 @@ class Echo:
             case ["who"]:
                 return f"{self.identity.worker} {os.getpid()}\n".encode()
             case ["sleep", seconds]:
+                log.info("sleeping")
                 await trio.sleep(float(seconds))
+            case ["log", text]:
+                log.info("said %s", text)
             case ["block", seconds]:
+                log.info("blocking")
                 time.sleep(float(seconds))  # noqa: ASYNC251
             case ["raise"]:
                 raise RuntimeError("as told")
@@ -147,9 +155,10 @@ async def serve_admin(generation: Generation, sock: socket.socket) -> None:
             await stream.send_all(json.dumps(answer).encode())
 
 
-def main(plan: dict[str, object]) -> int:
-    listeners = plan.get("listeners", {})
-    assert isinstance(listeners, dict)
+def main(plan: dict[str, Any]) -> int:
+    listeners, settings = plan["listeners"], plan["settings"]
+    files = {"admin_address_path", "base_id_path"} & settings.keys()
+    settings |= {key: Path(settings[key]) for key in files}
     config = Config(
         listeners=tuple(
             Listener(name, Address.parse(address), filters=(object(),))
@@ -157,12 +166,12 @@ def main(plan: dict[str, object]) -> int:
         ),
         admin=Admin(Address.parse("127.0.0.1:0")),
     )
-    with open_log(level="debug", path=plan.get("log_path")) as process_log:
+    with open_log(level="debug", path=plan["log_path"]) as process_log:
         parts = Parts(
-            Settings(**plan.get("settings", {})),
+            Settings(**settings),
             config,
             process_log,
-            OpenEcho(plan.get("broken", "")),
+            OpenEcho(plan["broken"]),
             serve_admin,
         )
         return run(parts, os.environ)

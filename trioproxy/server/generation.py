@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
-from trioproxy.server.messages import Accept
+from trioproxy.server.messages import Accept, Suspend
 
 if TYPE_CHECKING:
     from trioproxy.config.server import Config
@@ -84,8 +84,6 @@ class Generation:
         await self.supervisor.start(nursery)
         self.sockets.listen()
         await self.supervisor.tell(Accept())
-        for bound in self.sockets.bound:
-            log.info("%s listens on %s", bound.listener, bound.local)
         self.enter(Phase.SERVING)
 
     async def leave(self) -> None:
@@ -94,6 +92,9 @@ class Generation:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(cancel_when, self.ending.urged, nursery.cancel_scope)
             await trio.sleep(self.config.shutdown.lame_duck)
+            await self.supervisor.tell(Suspend())
+            await self.supervisor.gather()  # all have obeyed: nobody accepts on what is shut now
+            self.sockets.refuse()
             await self.supervisor.shutdown(self.settings.shutdown_time)
             nursery.cancel_scope.cancel()
         await self.supervisor.terminate()

@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -24,8 +24,9 @@ from trioproxy.server.children import open_children
 from trioproxy.server.generation import Ending, Generation, Phase, cancel_when
 from trioproxy.server.limits import dump_stacks_to, raise_descriptor_limit
 from trioproxy.server.place import StartFailed
-from trioproxy.server.sockets import BindFailed, Wanted, open_sockets, systemd_sockets
+from trioproxy.server.sockets import BindFailed, open_sockets, systemd_sockets
 from trioproxy.server.supervisor import Crew, Supervisor
+from trioproxy.server.wanted import open_control, wanted_by_admin, wanted_by_listeners
 from trioproxy.server.zygote import fork_zygote, name_process
 from trioproxy.stats.region import Region
 from trioproxy.stats.writer import MAIN
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from trioproxy.server.log import ProcessLog
     from trioproxy.server.plane import OpenPlane
     from trioproxy.server.settings import Settings
-    from trioproxy.server.sockets import Sockets
     from trioproxy.server.zygote import Seed
 
 log = logging.getLogger("trioproxy.main")
@@ -117,15 +117,15 @@ async def open_generation(
                 crew = Crew(epoch, workers, settings.shutdown_time, sockets, region.fd)
                 supervisor = Supervisor(crew, children, partial(ending.ask, status=1))
                 yield Generation(
-                    settings,
-                    config,
-                    parts.process_log,
-                    region,
-                    writer,
-                    admin,
-                    sockets,
-                    supervisor,
-                    ending,
+                    settings=settings,
+                    config=config,
+                    process_log=parts.process_log,
+                    region=region,
+                    writer=writer,
+                    admin=admin,
+                    sockets=sockets,
+                    supervisor=supervisor,
+                    ending=ending,
                 )
 
 
@@ -134,7 +134,8 @@ async def serve(
 ) -> None:
     """Start, serve, and leave when asked to."""
     generation.enter(Phase.INITIALISING)
-    write_addresses(generation)
+    generation.admin.listen()
+    write_files(generation)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(obey_signals, signals, generation)
         for bound in generation.admin.bound:
@@ -181,47 +182,10 @@ def backstop(generation: Generation) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-@contextmanager
-def open_control(settings: Settings) -> Iterator[Sockets]:
-    """Hold the name under which the next generation finds this one.
-
-    Raises StartFailed where another instance has it.
-    """
-    address = settings.control_address
-    kind, mode = socket.SOCK_SEQPACKET, settings.socket_mode
-    control = Wanted("control", address, CONTROL_BACKLOG, mode, kind=kind)
-    with ExitStack() as stack:
-        try:
-            sockets = stack.enter_context(open_sockets([control] if settings.hot_restart else []))
-            sockets.listen()
-        except BindFailed as failure:
-            raise StartFailed(
-                f"{failure}; is another instance running with --base-id {settings.base_id}?"
-            ) from failure
-        yield sockets
-
-
-def wanted_by_admin(config: Config) -> list[Wanted]:
-    """Return what the admin interface asks for."""
-    if config.admin is None:
-        return []
-    return [Wanted("admin", config.admin.address, ADMIN_BACKLOG, config.admin.mode)]
-
-
-def wanted_by_listeners(config: Config, workers: int) -> list[Wanted]:
-    """Return what the listeners ask for: a TCP socket per worker shares the load evenly."""
-    return [
-        Wanted(listener.name, listener.address, listener.backlog, listener.mode, workers)
-        for listener in config.listeners
-    ]
-
-
-def write_addresses(generation: Generation) -> None:
-    """Listen for admin, and write the files that tell where this instance is to be found."""
+def write_files(generation: Generation) -> None:
+    """Write the files that tell where this instance is to be found; raises OSError."""
     settings = generation.settings
-    generation.admin.listen()
     for bound in generation.admin.bound:
-        log.info("admin listens on %s", bound.local)
         if settings.admin_address_path:
             settings.admin_address_path.write_text(str(bound.local))
     if settings.base_id_path:
