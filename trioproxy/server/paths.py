@@ -8,11 +8,11 @@ import os
 import socket
 import stat
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 def bind_path(sock: socket.socket, path: Path, mode: int) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from trioproxy.config.address import Address
-from trioproxy.server.paths import bind_path
+from trioproxy.server.paths import bind_path, inode_of, unlink_own
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
