@@ -49,3 +49,11 @@ enter_venv() {
   # shellcheck disable=SC1091
   . "$venv/bin/activate"
 }
+
+# What the benchmark runs beside that: the systems that it compares with.
+need_bench_programs() {
+  local missing=()
+  command -v haproxy >/dev/null || [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
+  [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing+=(libnginx-mod-stream)
+  [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
+}

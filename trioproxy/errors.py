@@ -22,6 +22,11 @@ class ProxyError(Exception):
     retriable: ClassVar[bool] = False
     retry_on: ClassVar[str] = ""
 
+    @property
+    def answer(self) -> int:
+        """The status of the local answer to this very error."""
+        return self.status
+
 
 class DownstreamError(ProxyError):
     """The client's side failed."""
@@ -41,7 +46,12 @@ class DownstreamProtocolError(DownstreamError):
 
     def __init__(self, detail: str, status: int = 400) -> None:
         super().__init__(detail)
-        self.answer = status
+        self._answer = status
+
+    @property
+    def answer(self) -> int:
+        """The status that the codec asks for."""
+        return self._answer
 
 
 class UpstreamError(ProxyError):
@@ -107,11 +117,10 @@ class NoRoute(ProxyError):
     flag = "NR"
 
 
-class NoCluster(ProxyError):
-    """The route names a cluster that does not exist."""
+class MethodRefused(ProxyError):
+    """The request's method is not served here."""
 
-    status = 503
-    flag = "NC"
+    status = 405
 
 
 class StreamIdleTimeout(ProxyError):

@@ -17,6 +17,7 @@ class Request:
     method: str = "GET"
     path: str = "/v1/thing?x=1"
     authority: str = "example.org"
+    scheme: str = "https"
     headers: Headers = attrs.Factory(Headers)
 
 

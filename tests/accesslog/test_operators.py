@@ -17,6 +17,7 @@ ORIGIN = Origin(hostname="edge-1", epoch=3, worker=1)
         ("REQ(:METHOD)", "GET"),
         ("REQ(:PATH)", "/v1/thing?x=1"),
         ("REQ(:AUTHORITY)", "example.org"),
+        ("REQ(:SCHEME)", "https"),
         ("REQ(Host)", "example.org"),
         ("REQ(USER-AGENT)", "curl/8"),
         ("REQ(X-A)", "1"),

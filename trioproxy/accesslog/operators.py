@@ -53,6 +53,7 @@ REQUEST_LINE: dict[str, Get] = {
     ":method": lambda record, *_: record.request.method if record.request else None,
     ":path": lambda record, *_: record.request.path if record.request else None,
     ":authority": lambda record, *_: record.request.authority if record.request else None,
+    ":scheme": lambda record, *_: record.request.scheme if record.request else None,
 }
 REQUEST_LINE["host"] = REQUEST_LINE[":authority"]
 STATUS_LINE: dict[str, Get] = {":status": lambda record, *_: record.status}

@@ -1,11 +1,94 @@
-"""The command `trioproxy`."""
+"""The command `trioproxy`: serve, validate, or print what is asked for."""
 
 from __future__ import annotations
 
+import json
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from trioproxy import __version__
+from trioproxy.cli.arguments import UsageError, parse
+from trioproxy.cli.cores import usable_cores
+from trioproxy.config.loader import load
+from trioproxy.config.options import Options
+from trioproxy.config.problems import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trioproxy.config.server import Config
 
 
-def main() -> int:
-    """Run the command line; returns the exit status."""
-    print(f"trioproxy {__version__}")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status, 1 for whatever the user can mend."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return print_schema(arguments[1:]) if arguments[:1] == ["schema"] else run(arguments)
+    except UsageError as error:
+        print(f"error: {error}\ntrioproxy --help lists the options", file=sys.stderr)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+    return 1
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Follow the options; raises UsageError and ConfigError."""
+    given = vars(parse(arguments))
+    if given.pop("version", False):
+        print(f"trioproxy {__version__}")
+        return 0
+    if given.pop("hot_restart_version", False):
+        print("disabled" if given.get("disable_hot_restart") else hot_restart_version())
+        return 0
+    given.setdefault("concurrency", usable_cores())
+    try:
+        options = Options(**given)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    config = read_config(options)
+    if options.mode == "validate":
+        print(f"configuration {options.source!r} OK")
+        return 0
+    return serve(options, config)
+
+
+def read_config(options: Options) -> Config:
+    """Load the configuration and look whether what it names can be imported."""
+    from trioproxy.filters.registry import REGISTRY
+
+    loaded = load(options.config_path, options.config_yaml, REGISTRY)
+    sys.path[:0] = map(str, loaded.config.import_path)
+    loaded.verify()
+    return options.over(loaded.config)
+
+
+def serve(options: Options, config: Config) -> int:
+    """Serve until told to stop; returns the exit status."""
+    # By name and late: to validate a file needs no server.
+    status: int = import_module("trioproxy.server.main").run(options, config)
+    return status
+
+
+def hot_restart_version() -> str:
+    """Return what two generations must have in common: their protocol's and region's versions."""
+    from trioproxy.restart.version import PROTOCOL_VERSION
+    from trioproxy.stats.layout import LAYOUT_VERSION
+
+    return f"{PROTOCOL_VERSION}.{LAYOUT_VERSION}"
+
+
+def print_schema(arguments: Sequence[str]) -> int:
+    """Print the JSON Schema, or with `--markdown` the reference."""
+    from trioproxy.config.reference import reference
+    from trioproxy.config.schema import schema
+    from trioproxy.filters.registry import REGISTRY
+
+    match list(arguments):
+        case []:
+            print(json.dumps(schema(REGISTRY), indent=2))
+        case ["--markdown"]:
+            print(reference(REGISTRY), end="")
+        case _:
+            raise UsageError("usage: trioproxy schema [--markdown]")
     return 0

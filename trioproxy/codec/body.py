@@ -69,12 +69,12 @@ class NoBody:
 
 
 class Length:
-    """A body of `length` bytes."""
+    """A body of `length` bytes, of which `left` are still to come."""
 
-    __slots__ = ("_left", "done", "rest")
+    __slots__ = ("done", "left", "rest")
 
     def __init__(self, length: int) -> None:
-        self._left = length
+        self.left = length
         self.done = not length
         self.rest = b""
 
@@ -83,19 +83,24 @@ class Length:
         return Headers()
 
     def receive(self, data: bytes) -> bytes:
-        left = self._left - len(data)
+        left = self.left - len(data)
         if left > 0:
-            self._left = left
+            self.left = left
             return data
-        payload = data[: self._left] if left else data
-        self.rest += data[self._left :]
-        self._left = 0
+        payload = data[: self.left] if left else data
+        self.rest += data[self.left :]
+        self.left = 0
         self.done = True
         return payload
 
+    def skip(self, count: int) -> None:
+        """Count payload that went another way; at most `left` bytes."""
+        self.left -= count
+        self.done = not self.left
+
     def eof(self) -> None:
-        if self._left:
-            raise TruncatedMessage(f"closed with {self._left} bytes of the body to come")
+        if self.left:
+            raise TruncatedMessage(f"closed with {self.left} bytes of the body to come")
 
 
 class UntilClose:

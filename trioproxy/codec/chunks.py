@@ -12,15 +12,17 @@ import re
 from typing import TYPE_CHECKING
 
 from trioproxy.codec.errors import MalformedMessage, TruncatedMessage
-from trioproxy.codec.fields import line_writer, read_field
-from trioproxy.headers import Headers
+from trioproxy.codec.fields import FieldWriter, read_field
+from trioproxy.headers import Headers, is_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 CRLF = b"\r\n"
 LAST_CHUNK = b"0\r\n"
-SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t -~\x80-\xff]*)?")
+HEX_DIGITS = b"0123456789ABCDEFabcdef"
+MAX_SIZE_DIGITS = 15
+BETWEEN = re.compile(rb"\r\n([0-9A-Fa-f]{1,15})\r\n").match
 # What a trailer may not say, as it must be known before the body or steers how the message is
 # framed, routed, authenticated or stored (RFC 9110 section 6.5.1).
 NO_TRAILERS = frozenset(
@@ -40,9 +42,17 @@ class Chunked:
     """
 
     __slots__ = (
-        "_left", "_line", "_max_line", "_on_line", "_trailer_room", "_waste", "_waste_room",
-        "done", "rest", "trailers",
-    )  # fmt: skip
+        "_left",
+        "_line",
+        "_max_line",
+        "_max_waste",
+        "_on_line",
+        "_trailer_room",
+        "_waste",
+        "done",
+        "rest",
+        "trailers",
+    )
 
     def __init__(
         self, *, max_line: int = 4096, max_waste: int = 16384, max_trailers: int = 8192
@@ -51,7 +61,7 @@ class Chunked:
         self.rest = b""
         self.trailers = Headers()
         self._max_line = max_line
-        self._waste_room = max_waste
+        self._max_waste = max_waste
         self._trailer_room = max_trailers
         self._waste = 0
         self._left = 0
@@ -65,22 +75,37 @@ class Chunked:
             return data
         if self._line:
             data, self._line = self._line + data, b""
-        view, parts = memoryview(data), list[memoryview]()
+        parts: list[memoryview] = []
         at = 0
         while at < len(data):
-            if self._left:
-                part = view[at : at + self._left]
-                self._left -= len(part)
-                parts.append(part)
-                at += len(part)
-            else:
-                at = self._take_line(data, at)
+            at = self._take_chunks(data, at, parts) if self._left else self._take_line(data, at)
         return b"".join(parts)
 
     def eof(self) -> None:
         """Hear that the peer sends no more; raises TruncatedMessage in the middle of a body."""
         if not self.done:
             raise TruncatedMessage("closed in the middle of a chunked body")
+
+    def _take_chunks(self, data: bytes, at: int, parts: list[memoryview]) -> int:
+        """Cut out what there is of the chunk at `at`, and those after it that are whole and plain.
+
+        This is the fast way: what BETWEEN does not match is left to `_take_line` to judge.
+        """
+        view, left = memoryview(data), self._left
+        while left:
+            part = view[at : at + left]
+            parts.append(part)
+            at += len(part)
+            left -= len(part)
+            between = BETWEEN(data, at)
+            if between is None:
+                break
+            left = int(between[1], 16)
+            at = between.end()
+        else:
+            self._on_line = Chunked._read_trailer
+        self._left = left
+        return at
 
     def _take_line(self, data: bytes, at: int) -> int:
         """Read the line at `at` or keep what there is of it; return where the next thing begins."""
@@ -91,21 +116,27 @@ class Chunked:
         if end >= 0:
             self._on_line(self, data[at:end])
             return end + len(CRLF)
-        if len(data) - at > self._max_line:
+        if len(data) - at > self._max_line + 1:  # a CR may be there already
             raise MalformedMessage("a line of the chunked body is too long")
         self._line = data[at:]
         return len(data)
 
     def _read_size(self, line: bytes) -> None:
-        match = SIZE.fullmatch(line)
-        if match is None:
+        digits, semicolon, extension = line.partition(b";")
+        if not 0 < len(digits) <= MAX_SIZE_DIGITS or digits.translate(None, HEX_DIGITS):
             raise MalformedMessage("not a chunk size")
-        size = int(match[1], 16)
-        self._waste = max(0, self._waste + len(line) - match.end(1) - size)
-        if self._waste > self._waste_room:
-            raise MalformedMessage("more chunk extensions than payload")
+        size = int(digits, 16)
+        if semicolon:
+            self._pass_over(extension, size)
         self._left = size
         self._on_line = Chunked._read_chunk_end if size else Chunked._read_trailer
+
+    def _pass_over(self, extension: bytes, size: int) -> None:
+        if not extension or not is_value(extension):
+            raise MalformedMessage("not a chunk extension")
+        self._waste = max(0, self._waste + len(extension) - size)
+        if self._waste > self._max_waste:
+            raise MalformedMessage("more chunk extensions than payload")
 
     def _read_chunk_end(self, line: bytes) -> None:
         if line:
@@ -136,8 +167,7 @@ def encode_chunk(data: bytes) -> bytes:
 
 def encode_trailers(trailers: Headers | None = None) -> bytes:
     """Return the last chunk and the trailer section, which end a body; raises UnsafeMessage."""
-    lines = map(_write_trailer, trailers.fields) if trailers else ()
-    return b"%b%b\r\n" % (LAST_CHUNK, b"".join(lines))
-
-
-_write_trailer = line_writer(NO_TRAILERS)
+    if not trailers:
+        return LAST_CHUNK + CRLF
+    write = FieldWriter(NO_TRAILERS)
+    return b"%b%b\r\n" % (LAST_CHUNK, b"".join(write(field)[0] for field in trailers.fields))

@@ -10,20 +10,20 @@ Nothing is forwarded as it came: heads are written from what was understood. Bod
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from trioproxy.codec import fields, marks
 from trioproxy.codec.errors import MalformedMessage, UnsafeMessage
 from trioproxy.codec.memo import Memo
 from trioproxy.codec.messages import Framing, Message, Request, Response
-from trioproxy.codec.target import (
-    AUTHORITY,
-    REQUEST_LINE,
+from trioproxy.codec.startline import (
     RequestLine,
+    StatusLine,
     read_request_line,
-    read_version,
+    read_status_line,
     same_authority,
+    write_request_line,
+    write_status_line,
 )
 from trioproxy.headers import Field, Headers
 
@@ -32,14 +32,8 @@ if TYPE_CHECKING:
 
 CRLF = b"\r\n"
 CHUNKED = b"transfer-encoding: chunked\r\n"
-STATUS_LINE = re.compile(rb"HTTP/([0-9])\.([0-9]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]*))?")
-PROTOCOLS = re.compile(r"[!#$%&'*+.^_`|~0-9a-z/, -]+")
 # Options with a meaning of their own: they nominate no field, or one that ends here anyway.
 OWN_OPTIONS = frozenset([b"close", b"keep-alive", b"upgrade", b"te"])
-
-StatusLine = tuple[int, str, int]
-RequestStart = tuple[str, str, str]
-ResponseStart = tuple[int, str]
 
 
 class Codec:
@@ -47,14 +41,14 @@ class Codec:
 
     def __init__(self, max_fields: int = 100) -> None:
         self._max_lines = max_fields + 1
-        self._request_lines = Memo(read_request_line, _worth_request_line)
-        self._status_lines = Memo(_read_status_line, _worth_status_line)
-        self._request_fields = Memo(fields.line_reader(marks.OF_REQUESTS), fields.worth_reading)
-        self._response_fields = Memo(fields.line_reader(marks.OF_RESPONSES), fields.worth_reading)
-        self._request_wire = Memo(fields.line_writer(marks.OF_REQUESTS), fields.worth_writing)
-        self._response_wire = Memo(fields.line_writer(marks.OF_RESPONSES), fields.worth_writing)
-        self._request_starts = Memo(_write_request_start, _worth_start)
-        self._response_starts = Memo(_write_status_line, _worth_reason)
+        self._request_lines = Memo(_read_request_line)
+        self._request_fields = Memo(fields.FieldReader(marks.OF_REQUESTS))
+        self._request_starts = Memo(_write_request_start)
+        self._request_wire = Memo(fields.FieldWriter(marks.OF_REQUESTS))
+        self._status_lines = Memo(_read_status_line)
+        self._response_fields = Memo(fields.FieldReader(marks.OF_RESPONSES))
+        self._response_starts = Memo(_write_status_line)
+        self._response_wire = Memo(fields.FieldWriter(marks.OF_RESPONSES))
 
     def parse_request(self, head: bytes) -> Request:
         """Read a request head; raises MalformedMessage (400, 417, 431, 501, 505)."""
@@ -72,6 +66,7 @@ class Codec:
             raise MalformedMessage("CONNECT has no body")
         if request.connection or request.upgrade or not minor:
             _settle_hop(request)
+            request.expect_continue = request.expect_continue and minor > 0
         return request
 
     def parse_response(self, head: bytes, method: str) -> Response:
@@ -84,11 +79,11 @@ class Codec:
             _check_chunked(response)
         if response.connection or response.upgrade or not minor:
             _settle_hop(response)
-        if method == "HEAD" or status < 200 or status in (204, 304):
-            response.bodiless = True
-        if status < 200 or status == 204 or (method == "CONNECT" and status < 300):
-            _strip_body(response)
-        elif response.content_length is None and not response.chunked and not response.bodiless:
+        tunnel = method == "CONNECT" and status < 300
+        response.bodiless = tunnel or method == "HEAD"
+        if tunnel or status < 200 or status == 204:
+            _forget_framing(response)
+        if response.framing_to(minor) is Framing.UNTIL_CLOSE:
             response.keep_alive = False
         return response
 
@@ -179,48 +174,42 @@ def _settle_hop(message: Message) -> None:
         headers.fields = [field for field in headers.fields if field[0] not in nominated]
 
 
-def _strip_body(response: Response) -> None:
-    """Forget the framing of what cannot have a body; a server that meant it is not reused."""
-    response.bodiless = True
+def _forget_framing(response: Response) -> None:
+    """Drop what may not frame this response; a server that meant it is not to be used again."""
     if response.content_length or response.chunked:
         response.keep_alive = False
     response.content_length = None
     response.chunked = False
 
 
-def _read_status_line(line: bytes) -> StatusLine:
-    match = STATUS_LINE.fullmatch(line)
-    if match is None:
-        raise MalformedMessage("not a status line")
-    return int(match[3]), (match[4] or b"").decode("latin-1"), read_version(match[1], match[2])
+def _read_request_line(line: bytes) -> tuple[RequestLine, bool]:
+    # A target with a query hardly comes back, and carries secrets at times.
+    return read_request_line(line), len(line) <= fields.MAX_REMEMBERED and b"?" not in line
 
 
-def _write_request_start(start: RequestStart) -> bytes:
+def _read_status_line(line: bytes) -> tuple[StatusLine, bool]:
+    return read_status_line(line), len(line) <= fields.MAX_REMEMBERED
+
+
+def _write_request_start(start: tuple[str, str, str]) -> tuple[bytes, bool]:
     method, path, authority = start
-    target = path or authority if method == "CONNECT" else path
-    line = f"{method} {target} HTTP/1.1".encode("latin-1", "replace")
-    if not REQUEST_LINE.fullmatch(line):
-        raise UnsafeMessage("not a method and path that can be sent")
-    if authority and not AUTHORITY.fullmatch(authority):
-        raise UnsafeMessage("not a host that can be sent")
-    return b"%b\r\nhost: %b\r\n" % (line, authority.encode())
+    line = write_request_line(method, path, authority)
+    keep = len(line) + len(authority) <= fields.MAX_REMEMBERED and b"?" not in line
+    return b"%b\r\nhost: %b\r\n" % (line, authority.encode()), keep
 
 
-def _write_status_line(start: ResponseStart) -> bytes:
-    status, reason = start
-    line = f"HTTP/1.1 {status} {reason}".encode("latin-1", "replace")
-    if not STATUS_LINE.fullmatch(line):
-        raise UnsafeMessage("not a status and reason that can be sent")
-    return line + CRLF
+def _write_status_line(start: tuple[int, str]) -> tuple[bytes, bool]:
+    line = write_status_line(*start)
+    return line + CRLF, len(line) <= fields.MAX_REMEMBERED
 
 
 def _response_framing(response: Response, minor: int) -> bytes:
     """The field that frames a response: at most one, none at all for 1xx and 204."""
     if response.status < 200 or response.status == 204:
         return b""
-    if response.content_length is not None:
-        return _length(response.content_length)
-    return CHUNKED if response.chunked and minor else b""
+    if response.chunked:
+        return CHUNKED if minor else b""
+    return b"" if response.content_length is None else _length(response.content_length)
 
 
 def _length(length: int) -> bytes:
@@ -239,30 +228,8 @@ def _hop(upgrade: str, *, te: bool = False, close: bool) -> bytes:
         options.append(b"te")
         nominated.append(b"te: trailers\r\n")
     if upgrade:
-        if not PROTOCOLS.fullmatch(upgrade):
+        if not marks.PROTOCOLS.fullmatch(upgrade):
             raise UnsafeMessage("not a protocol that can be sent in Upgrade")
         options.append(b"upgrade")
         nominated.append(b"upgrade: %b\r\n" % upgrade.encode())
     return b"connection: %b\r\n%b" % (b", ".join(options), b"".join(nominated))
-
-
-def _worth_request_line(line: bytes, parsed: RequestLine) -> bool:
-    del line
-    return _worth_start((parsed.method, parsed.path, parsed.authority), b"")
-
-
-def _worth_start(start: RequestStart, line: bytes) -> bool:
-    """Targets with a query hardly come back, and carry secrets at times."""
-    del line
-    _, path, authority = start
-    return len(path) + len(authority) <= fields.MAX_REMEMBERED and "?" not in path
-
-
-def _worth_status_line(line: bytes, parsed: StatusLine) -> bool:
-    del parsed
-    return len(line) <= fields.MAX_REMEMBERED
-
-
-def _worth_reason(start: ResponseStart, line: bytes) -> bool:
-    del start
-    return len(line) <= fields.MAX_REMEMBERED

@@ -6,12 +6,13 @@ said, and refuses what may not be said twice. Marks are never forwarded as field
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
 from trioproxy.codec.errors import MalformedMessage
 from trioproxy.codec.messages import Message, Request, Response
-from trioproxy.codec.target import read_authority
+from trioproxy.codec.startline import read_authority
 from trioproxy.headers import is_name
 
 M = TypeVar("M", bound=Message)
@@ -19,6 +20,7 @@ Mark = Callable[[M], None]
 Reader = Callable[[bytes], Mark[M]]
 
 MAX_LENGTH_DIGITS = 18
+PROTOCOLS = re.compile(r"[!#$%&'*+.^_`|~0-9a-z/, \t-]+")
 
 
 def host(value: bytes) -> Mark[Request]:
@@ -79,6 +81,8 @@ def connection(value: bytes) -> Mark[Message]:
 def upgrade(value: bytes) -> Mark[Message]:
     """Upgrade: the protocols on offer; void unless Connection says so too."""
     protocols = value.lower().decode("latin-1")
+    if PROTOCOLS.fullmatch(protocols) is None:
+        raise MalformedMessage("not a valid Upgrade")
 
     def tell(message: Message) -> None:
         message.upgrade = f"{message.upgrade}, {protocols}" if message.upgrade else protocols

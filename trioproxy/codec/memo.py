@@ -12,28 +12,23 @@ Value = TypeVar("Value")
 
 
 class Memo(dict[Key, Value]):
-    """`memo[key]` is `work(key)`, kept where `worth(key, value)` holds; what `work` raises passes.
+    """`memo[key]` is what `work(key)` finds, kept if it says so; what `work` raises passes.
 
-    A full memo starts anew: whoever fills it with keys that never come back costs the others one
-    more `work` each per `size` of their own, and no bookkeeping burdens the lookup.
+    `work` returns the value and whether to keep it. A full memo starts anew: whoever fills it with
+    keys that never come back costs the others one more `work` each per `size` of their own, and no
+    bookkeeping burdens the lookup.
     """
 
-    __slots__ = ("_size", "_work", "_worth")
+    __slots__ = ("_size", "_work")
 
-    def __init__(
-        self,
-        work: Callable[[Key], Value],
-        worth: Callable[[Key, Value], bool],
-        size: int = 1024,
-    ) -> None:
+    def __init__(self, work: Callable[[Key], tuple[Value, bool]], size: int = 1024) -> None:
         super().__init__()
         self._work = work
-        self._worth = worth
         self._size = size
 
     def __missing__(self, key: Key) -> Value:
-        value = self._work(key)
-        if self._worth(key, value):
+        value, keep = self._work(key)
+        if keep:
             if len(self) >= self._size:
                 self.clear()
             self[key] = value

@@ -25,7 +25,8 @@ class Message:
     `headers` are the end-to-end fields. What frames the body or concerns one hop alone stands in
     attributes, and the codec writes it anew when the message is sent on. `keep_alive` tells
     whether the sender lets its connection live after this message, `connection` which options it
-    named, `upgrade` the protocols it offers or takes up, in lower case, empty if none.
+    named, `upgrade` the protocols it offers or takes up, in lower case, empty if none. Who edits
+    a body sets `content_length` or `chunked` to match; of both, `chunked` wins.
     """
 
     headers: Headers = attrs.field(factory=Headers)
@@ -63,10 +64,10 @@ class Request(Message):
 
 @attrs.define(kw_only=True, eq=False)
 class Response(Message):
-    """A response head; `bodiless` if no body follows, whatever the framing fields say.
+    """A response head; `bodiless` if it answers a method that gets no body: HEAD, or a CONNECT
+    that succeeded.
 
-    That is so for an answer to HEAD, for 1xx, 204 and 304, and for a CONNECT that succeeded. With
-    neither a length nor chunks, any other body lasts until the connection closes.
+    With neither a length nor chunks, a body lasts until the connection closes.
     """
 
     status: int
@@ -80,8 +81,9 @@ class Response(Message):
 
     def framing_to(self, minor: int) -> Framing:
         """How the end of the body can be told to a client of HTTP/1.`minor`."""
-        if self.bodiless:
+        status = self.status
+        if self.bodiless or status < 200 or status == 204 or status == 304:
             return Framing.NONE
-        if self.content_length is not None:
+        if self.content_length is not None and not self.chunked:
             return Framing.LENGTH
         return Framing.CHUNKED if self.chunked and minor else Framing.UNTIL_CLOSE

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import attrs
 
+from trioproxy.accesslog.format import compile_format
 from trioproxy.config.marks import Invalid
 
 
@@ -29,6 +30,14 @@ class AccessLog:
         if self.fields is not None and self.format != "json":
             raise Invalid("fields are for `format: json`", "fields")
         if self.format not in {"text", "json"} and "%" not in self.format:
-            raise Invalid(
-                f"expected text, json or a line with %OPERATOR%s, found {self.format!r}", "format"
-            )
+            expected = "expected text, json or a line with %OPERATOR%s"
+            raise Invalid(f"{expected}, found {self.format!r}", "format")
+        try:
+            compile_format(self.form)
+        except ValueError as error:
+            raise Invalid(str(error), "format" if self.fields is None else "fields") from None
+
+    @property
+    def form(self) -> str | Mapping[str, str]:
+        """What `accesslog.format` compiles."""
+        return self.format if self.fields is None else self.fields

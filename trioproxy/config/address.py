@@ -68,6 +68,11 @@ class Address:
         return f"\0{self.path[1:]}" if self.path.startswith("@") else self.path
 
     @property
+    def free(self) -> bool:
+        """Whether this stands for any free port, so that two such addresses are not the same."""
+        return not self.path and self.port == 0
+
+    @property
     def stat_name(self) -> str:
         """The name in statistics: `127.0.0.1_80`, `[__1]_80`, or the path."""
         return self.path or str(self).replace(":", "_")

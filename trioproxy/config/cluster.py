@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 import attrs
 
 from trioproxy.config.address import Address
-from trioproxy.config.marks import Count, Invalid, Later, Length, Name, Range, Unique
+from trioproxy.config.marks import Count, Declares, Invalid, Later, Length, Name, Range, Unique
 from trioproxy.config.units import Seconds
 
 
@@ -19,7 +19,7 @@ class Endpoint:
     weight: Annotated[int, Range(1, 1_000_000), "Its share of the load beside the others'"] = 1
 
     def __attrs_post_init__(self) -> None:
-        if not self.address.path and self.address.port == 0:
+        if self.address.free:
             raise Invalid("port 0 cannot be connected to", "address")
 
 
@@ -45,7 +45,7 @@ class Cluster:
         "drain",
     )
 
-    name: Annotated[Name, "What routes and filters call it"]
+    name: Annotated[Name, Declares("cluster"), "What routes and filters call it"]
     endpoints: Annotated[
         tuple[Endpoint, ...], Length(1), Unique(("address",)), "Its upstream addresses"
     ]

@@ -9,12 +9,12 @@ the units (`trioproxy.config.units`) and the classes below. A class can also car
 - `__attrs_post_init__`, raising `Invalid` where its fields do not fit each other.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Literal
 
 import attrs
+
+from trioproxy.config.registry import FilterKind
 
 
 class Invalid(ValueError):
@@ -31,6 +31,13 @@ class Range:
 
     minimum: int
     maximum: int = 2**32 - 1
+
+    @property
+    def expected(self) -> str:
+        """What a mistake is told."""
+        if self.maximum < 2**32 - 1:
+            return f"a whole number from {self.minimum} to {self.maximum}"
+        return f"a whole number of at least {self.minimum}"
 
 
 @attrs.frozen
@@ -67,6 +74,13 @@ class RefersTo:
 
 
 @attrs.frozen
+class Declares:
+    """A name that others may refer to."""
+
+    part: Literal["cluster"]
+
+
+@attrs.frozen
 class Unique:
     """Fields of a sequence's items of which no two may be equal.
 
@@ -80,7 +94,7 @@ class Unique:
 class OneOf:
     """A one-key map `{name: {...}}`, read as the class that this part of the registry names."""
 
-    part: Literal["network", "http", "listener"]
+    part: FilterKind
 
 
 @attrs.frozen

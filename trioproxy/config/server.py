@@ -91,6 +91,11 @@ class Config:
     ] = None
     directory: Annotated[Path, Internal()] = Path()
 
+    def __attrs_post_init__(self) -> None:
+        for listener in self.listeners:
+            if self.admin and listener.address == self.admin.address and not listener.address.free:
+                raise Invalid(f"listener {listener.name!r} has this address already", "admin")
+
     @property
     def import_path(self) -> tuple[Path, ...]:
         """What comes first in `sys.path` for `python:` filters."""

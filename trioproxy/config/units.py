@@ -24,7 +24,7 @@ class Unit:
     @property
     def expected(self) -> str:
         """What a mistake is told."""
-        return f"{self.noun} such as {self.example}"
+        return f"a {self.noun} such as {self.example}"
 
     @property
     def pattern(self) -> str:
@@ -70,18 +70,18 @@ class Unit:
 
 
 DURATION = Unit(
-    "a duration",
+    "duration",
     "5s, 250ms or 1h",
     (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)),
     LONGEST,
 )
 SIZE = Unit(
-    "a size",
+    "size",
     "64KiB",
     (("B", 1.0), ("KiB", 2.0**10), ("MiB", 2.0**20), ("GiB", 2.0**30)),
     2.0**40,
 )
-PERCENTAGE = Unit("a percentage", "20%", (("%", 0.01),), 1.0)
+PERCENTAGE = Unit("percentage", "20%", (("%", 0.01),), 1.0)
 
 Seconds = Annotated[float, DURATION]
 Bytes = Annotated[int, SIZE]

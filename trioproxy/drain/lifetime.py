@@ -42,25 +42,25 @@ class Lifetime:
 
     __slots__ = (
         "_begun",
+        "_end",
         "_sweep",
         "expired",
         "ladder",
-        "max_life",
         "scope",
         "stands",
         "timeout",
         "when",
     )
 
-    def __init__(self, sweep: Sweep, max_life: float = inf) -> None:
+    def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
         self._begun = trio.current_time()
         self.scope = trio.CancelScope()
         self.ladder: Ladder = STAY
-        self.max_life = self._begun + max_life
         self.stands = Stand.LIFE
         self.timeout = inf
-        self.when = self.max_life
+        self._end = inf
+        self.when = inf
         self.expired = False
 
     def __repr__(self) -> str:
@@ -85,16 +85,28 @@ class Lifetime:
         """Whether the peer is to be told that the connection will be closed."""
         return self.ladder is not STAY and trio.current_time() >= self.ladder.notice
 
+    @property
+    def worn_out(self) -> bool:
+        """Whether its maximum duration is over."""
+        return trio.current_time() >= self._end
+
+    def limit(self, duration: float) -> None:
+        """Live no longer than `duration` seconds after the beginning, wherever it stands."""
+        self._end = self._begun + duration
+        self.when = min(self.when, self._end)
+        self._sweep.hurry(self.when)
+
     def stand(self, stands: Stand, timeout: float) -> None:
         """Stay here for at most `timeout` seconds from now, and no longer than the ladder says."""
         self.stands = stands
         self.timeout = timeout
-        when = trio.current_time() + timeout
+        now = trio.current_time()
+        when = min(now + timeout, self._end)
         if self.ladder is not STAY:
             when = min(when, self._rung())
-        self.when = min(when, self.max_life)
-        if timeout < GRAIN:
-            self._sweep.hurry(self.when)
+        self.when = when
+        if when < now + GRAIN:
+            self._sweep.hurry(when)
 
     def touch(self) -> None:
         """Something moved: the timeout of where it stands begins anew."""
@@ -105,6 +117,12 @@ class Lifetime:
         self.ladder = self.ladder.tightened(ladder)
         self.when = min(self.when, self._rung())
         self._sweep.hurry(self.when)
+
+    def relax(self) -> None:
+        """No cause to drain is left; who was told to leave goes on leaving."""
+        if not self.noticed:
+            self.ladder = STAY
+            self.touch()
 
     def expire(self) -> None:
         """End the connection: called by the sweep when its time has come."""

@@ -7,23 +7,21 @@ that filter's hands. The last filter of a chain is terminal: it does not forward
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
 Subject = TypeVar("Subject")
-Contra = TypeVar("Contra", contravariant=True)
-
-if TYPE_CHECKING:
-    Forward = Callable[[Subject], Awaitable[None]]
+Forward = Callable[[Subject], Awaitable[None]]
 
 
-class Filter(Protocol[Contra]):
+class Filter(Protocol[Subject]):
     """What stands in a chain."""
 
-    async def __call__(self, subject: Contra, forward: Forward[Contra], /) -> None:
+    async def __call__(self, subject: Subject, forward: Forward[Subject], /) -> None:
         """Treat the subject; call `forward` for what comes behind this filter, or do not."""
         ...
 
@@ -41,7 +39,5 @@ def chain(filters: Sequence[Filter[Subject]]) -> Forward[Subject]:
     return forward
 
 
-def _call(
-    each: Filter[Subject], forward: Forward[Subject], subject: Subject
-) -> Awaitable[None]:
+def _call(each: Filter[Subject], forward: Forward[Subject], subject: Subject) -> Awaitable[None]:
     return each(subject, forward)

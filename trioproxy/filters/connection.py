@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import socket
+
     from trioproxy.drain.lifetime import Lifetime
     from trioproxy.reactor.transport import Transport
 

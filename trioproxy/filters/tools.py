@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from random import Random
 
-    from trioproxy.accesslog.logger import Logger
+    from trioproxy.accesslog.record import Record
     from trioproxy.config.access_log import AccessLog
     from trioproxy.drain.sweep import Sweep
     from trioproxy.reactor.epoll import Reactor
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from trioproxy.stats.writer import Writer
     from trioproxy.upstream.cluster import Cluster
 
+    Log = Callable[[Record], None]
+
 
 @attrs.frozen
 class Tools:
-    """The worker's reactor, sweep, pipes, statistics, chance, clusters and access logs."""
+    """The worker's reactor, sweep, pipes, statistics, chance, clusters, logs and Unix time."""
 
     reactor: Reactor
     sweep: Sweep
@@ -30,19 +32,16 @@ class Tools:
     stats: Writer
     rng: Random
     clusters: Mapping[str, Cluster]
-    access_log: Callable[[AccessLog], Logger]
+    access_log: Callable[[AccessLog], Log]
+    wall_clock: Callable[[], float]
     import_path: tuple[Path, ...] = ()
 
 
-class Preparable(Protocol):
-    """A filter's configuration that needs something made before it can serve."""
+def prepared(configuration: object, tools: object) -> object:
+    """Return the filter that a configuration describes: often the configuration itself.
 
-    def prepare(self, tools: Tools) -> object:
-        """Return the filter itself; called once per worker and listener, before it listens."""
-        ...
-
-
-def prepared(configuration: object, tools: Tools) -> object:
-    """Return the filter that a configuration describes: often the configuration itself."""
+    One that needs something made before it can serve has `prepare(tools)`, which is called once per
+    worker and listener; a network filter is lent `Tools`, an HTTP filter `HttpTools`.
+    """
     prepare = getattr(configuration, "prepare", None)
     return configuration if prepare is None else prepare(tools)

@@ -1,27 +1,28 @@
 """The buckets of every histogram, and the quantiles that can be read from them.
 
-Log-linear: 32 buckets a decade, none wider than an eighth of where it starts. The same bounds
-serve milliseconds and bytes; what is below the first bound counts as zero.
+Log-linear: 29 buckets a decade, none wider than an eighth of where it starts. The same bounds
+serve milliseconds and bytes; what is not above the first bound counts as zero.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from itertools import accumulate
+from math import ceil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _STEPS = (
-    [1 + step / 10 for step in range(10)]
-    + [2 + step / 4 for step in range(12)]
-    + [5 + step / 2 for step in range(10)]
+    *(1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9),
+    *(2, 2.25, 2.5, 2.75, 3, 3.3, 3.6, 4, 4.5),
+    *(5, 5.5, 6, 6.5, 7, 7.5, 8, 8.5, 9, 9.5),
 )
-_DECADES = ["e-2", "e-1", "e0", "e1", "e2", "e3", "e4", "e5", "e6", "e7"]
 
-BOUNDS = [*(float(f"{step}{decade}") for decade in _DECADES for step in _STEPS), 1e8]
-"""Bucket i holds what is at least BOUNDS[i - 1] and less than BOUNDS[i]; the last one the rest."""
+# By way of text, so that a bound is the very float that stands for its decimals.
+BOUNDS = [float(f"{step}e{decade}") for decade in range(-2, 8) for step in _STEPS] + [1e8]
+"""Bucket i holds what is above BOUNDS[i - 1] and at most BOUNDS[i]; the last one the rest."""
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 1.0)
 
@@ -30,23 +31,24 @@ _UPPER = [0.0, *BOUNDS[1:], BOUNDS[-1]]  # the outermost buckets stand for one v
 
 
 def quantiles(buckets: Sequence[int], wanted: Sequence[float] = QUANTILES) -> list[float]:
-    """Return the value at each of the `wanted` ranks (0..1, ascending), linear within a bucket.
+    """Return the value at each of the `wanted` ranks (0..1) as Envoy estimates it.
 
-    Raises ValueError where nothing was recorded.
+    The values of a bucket are taken to be spread evenly over it. Raises ValueError where nothing
+    was recorded.
     """
     reached = list(accumulate(buckets))
     if not reached[-1]:
         raise ValueError("no recorded values")
-    return [_at_rank(rank * reached[-1], buckets, reached) for rank in wanted]
+    return [_value(max(1, ceil(rank * reached[-1])), buckets, reached) for rank in wanted]
 
 
-def _at_rank(target: float, buckets: Sequence[int], reached: Sequence[int]) -> float:
-    bucket = next(i for i, count in enumerate(buckets) if count and reached[i] >= target)
-    below = reached[bucket] - buckets[bucket]
-    share = max(0.0, target - below) / buckets[bucket]
-    return _LOWER[bucket] + share * (_UPPER[bucket] - _LOWER[bucket])
-
-
-def count_below(buckets: Sequence[int], bound: float) -> int:
-    """Return how many values lie in buckets that end at or below `bound`."""
+def count_to(buckets: Sequence[int], bound: float) -> int:
+    """Return how many values lie in the buckets that end at or below `bound`."""
     return sum(buckets[: bisect_right(BOUNDS, bound)])
+
+
+def _value(nth: int, buckets: Sequence[int], reached: Sequence[int]) -> float:
+    bucket = next(i for i, count in enumerate(reached) if count >= nth)
+    position = nth - (reached[bucket] - buckets[bucket])
+    width = _UPPER[bucket] - _LOWER[bucket]
+    return _LOWER[bucket] + width * position / (buckets[bucket] + 1)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from typing import TYPE_CHECKING, ClassVar
 
 from trioproxy.stats.buckets import BOUNDS
@@ -86,5 +86,5 @@ class Histogram(Handle):
     def record(self, value: float) -> None:
         """Take in one `value`, not negative; a float is faster than an int."""
         index = self.index
-        self.cells[index + 1 + bisect_right(BOUNDS, value)] += 1
+        self.cells[index + 1 + bisect_left(BOUNDS, value)] += 1
         self.sums[index] += value

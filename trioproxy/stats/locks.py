@@ -13,14 +13,13 @@ import os
 import struct
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
-PATIENCE = 5.0  # s
 _POLL = 0.001  # s
 _FLOCK = struct.Struct("hhqqi4x")  # type, whence, start, length, pid
 
@@ -50,6 +49,8 @@ class LockBusy(Exception):
 
 class LockFile:
     """An open file of the region, for locks alone; closing it lets all of them go."""
+
+    patience: ClassVar[float] = 5.0  # s, with a lock that is only ever held for an instant
 
     def __init__(self, fd: int) -> None:
         self.file = os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)
@@ -90,13 +91,13 @@ class LockFile:
         return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
 
     @contextmanager
-    def hold(self, byte: int, patience: float = PATIENCE) -> Iterator[None]:
-        """Hold the lock for an instant; raises LockBusy after `patience` seconds in vain.
+    def hold(self, byte: int) -> Iterator[None]:
+        """Hold the lock for an instant; raises LockBusy when patience runs out.
 
         The kernel has no lock request with a timeout, and its untimed one would wait forever for
         a stopped process: hence the polling, which in practice never goes round twice.
         """
-        give_up = time.monotonic() + patience
+        give_up = time.monotonic() + self.patience
         while not self.try_acquire(byte):
             if time.monotonic() > give_up:
                 raise LockBusy(f"lock {byte} of the statistics region is held by a stopped process")

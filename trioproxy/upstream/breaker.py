@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Breaker:
-    """Counts what is there against a limit; `gauge` is 1 while it is open (Envoy's word for full)."""
+    """Counts what is there against a limit; `gauge` is 1 while it is full (Envoy: open)."""
 
     __slots__ = ("_gauge", "active", "limit")
 

@@ -8,27 +8,26 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
-from trioproxy.errors import NoHealthyUpstream, UpstreamOverflow
-from trioproxy.stats.families import CircuitBreakerStats, ClusterStats, HostStats
+from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow
+from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, HostStats
 from trioproxy.upstream.breaker import Breaker
 from trioproxy.upstream.connection import connect
 from trioproxy.upstream.host import Host
-from trioproxy.upstream.lb import make_balancer
+from trioproxy.upstream.lb import Balancer
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Collection
     from random import Random
 
     from trioproxy.config import cluster as config
     from trioproxy.drain.sweep import Sweep
-    from trioproxy.errors import ConnectFailed
     from trioproxy.reactor.epoll import Reactor
     from trioproxy.stats.writer import Writer
     from trioproxy.upstream.connection import UpstreamConnection
 
 
 @attrs.frozen
-class Tools:
+class ClusterTools:
     """What the clusters of a worker work with."""
 
     reactor: Reactor
@@ -40,7 +39,7 @@ class Tools:
 class Cluster:
     """One cluster, as one worker runs it. Decides synchronously, then does the I/O."""
 
-    def __init__(self, cluster: config.Cluster, tools: Tools) -> None:
+    def __init__(self, cluster: config.Cluster, tools: ClusterTools) -> None:
         self.config = cluster
         self.name = cluster.name
         self.reactor = tools.reactor
@@ -50,7 +49,7 @@ class Cluster:
             Host(endpoint, HostStats(tools.stats, cluster.name, str(endpoint.address)))
             for endpoint in cluster.endpoints
         ]
-        self._balancer = make_balancer(cluster.lb_policy, self.hosts, tools.rng)
+        self._balancer = Balancer(cluster.lb_policy, self.hosts, tools.rng)
         limits = cluster.circuit_breakers
         full = CircuitBreakerStats(tools.stats, cluster.name)
         self.connections = Breaker(limits.max_connections, full.cx_open)
@@ -65,7 +64,7 @@ class Cluster:
     def __repr__(self) -> str:
         return f"<Cluster {self.name} {len(self.hosts)} hosts>"
 
-    def pick(self, tried: Container[Host] = ()) -> Host:
+    def pick(self, tried: Collection[Host] = ()) -> Host:
         """Pick a host, one that was not tried if possible; raises NoHealthyUpstream."""
         host = self._balancer.pick(tried)
         if host is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trioproxy.config.address import Address
     from trioproxy.config.cluster import Endpoint
-    from trioproxy.stats.families import HostStats
+    from trioproxy.stats.upstream import HostStats
     from trioproxy.upstream.connection import UpstreamConnection
 
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from trioproxy.codec.body import Length
 from trioproxy.codec.errors import MalformedMessage, TruncatedMessage
+from trioproxy.reactor.flow import Flow
+from trioproxy.reactor.pump import Pump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from trioproxy import codec
     from trioproxy.codec.body import Body
     from trioproxy.errors import ProxyError
     from trioproxy.headers import Headers
+    from trioproxy.reactor.pipes import PipePool
+    from trioproxy.reactor.pump import Progress
+    from trioproxy.reactor.transport import Transport
     from trioproxy.wire.reader import Reader
 
 BODY_SIZE = 64 * 1024
-
-del codec
 
 
 class WireBody:
@@ -66,7 +70,7 @@ class WireBody:
         return self._take(data)
 
     async def read(self) -> bytes:
-        """Return some payload, empty at the end; raises `closed`, `malformed`, OtherSideFirst."""
+        """Return some payload, empty at the end; raises `closed`, `malformed`."""
         payload = self.available()
         while not payload and not self._decoder.done:
             if self.before_wait is not None:
@@ -75,10 +79,43 @@ class WireBody:
             payload = self._take(await self._receive())
         return payload
 
+    @property
+    def left(self) -> int:
+        """How many bytes are still to come; 0 where only the coding can tell."""
+        return self._decoder.left if isinstance(self._decoder, Length) else 0
+
+    @contextmanager
+    def watching(self, other: Transport, flags: int, first: type[Exception]) -> Iterator[None]:
+        """Within the block, waits here look after the other side too, as `Reader.watch` says."""
+        self._reader.watch(other, flags, first)
+        try:
+            yield
+        finally:
+            self._reader.unwatch()
+
     def skip(self, count: int) -> None:
-        """Take note that `count` bytes of the payload went another way."""
-        self._decoder.receive(bytes(count))
-        self.size += count
+        """Take note that `count` of the bytes that were `left` went another way."""
+        if isinstance(self._decoder, Length):
+            self._decoder.skip(count)
+            self.size += count
+
+    async def pump(self, sink: Transport, pipes: PipePool, progress: Progress) -> None:
+        """Have the reactor move the bytes that are `left` to `sink`, past this process.
+
+        Raises `closed` where this side fails, OSError where the sink does.
+        """
+        flow = Flow(self._reader.transport, sink, limit=self.left, half_close=False)
+        try:
+            await Pump([flow], pipes, progress).run()
+        except OSError as error:
+            if not _connected(sink):
+                raise
+            raise self._closed(error.strerror or str(error)) from error
+        finally:
+            self._reader.received += flow.moved
+            self.skip(flow.moved)
+        if self.left:
+            raise self._closed(f"closed with {self.left} bytes of the body to come")
 
     async def _receive(self) -> bytes:
         try:
@@ -111,3 +148,11 @@ class WireBody:
         if not payload:
             raise StopAsyncIteration
         return payload
+
+
+def _connected(transport: Transport) -> bool:
+    try:
+        transport.sock.getpeername()
+    except OSError:
+        return False
+    return True

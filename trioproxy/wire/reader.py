@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trioproxy.reactor.epoll import HANGUP, IN
+from trioproxy.reactor.epoll import IN
 from trioproxy.reactor.transport import RECEIVE_SIZE
 
 if TYPE_CHECKING:
@@ -24,26 +24,30 @@ class Truncated(Exception):
     """The peer closed in the middle of a head."""
 
 
-class OtherSideFirst(Exception):
-    """The watched transport had something to say before this one had."""
-
-
 class Reader:
     """The receiving half of a connection: `pending` was received and not used yet.
 
-    `received` counts all bytes that came in. While something is awaited here, `watch` looks after
-    the other side of the exchange: where that one hangs up first, or reports `watch_for`, the wait
-    ends with OtherSideFirst.
+    `received` counts all bytes that came in.
     """
 
-    __slots__ = ("pending", "received", "transport", "watch", "watch_for")
+    __slots__ = (
+        "_counted",
+        "_other",
+        "_other_first",
+        "_other_flags",
+        "pending",
+        "received",
+        "transport",
+    )
 
     def __init__(self, transport: Transport, pending: bytes = b"") -> None:
         self.transport = transport
         self.pending = pending
         self.received = 0
-        self.watch: Transport | None = None
-        self.watch_for = HANGUP
+        self._counted = 0
+        self._other: Transport | None = None
+        self._other_flags = 0
+        self._other_first: type[Exception] = Exception
 
     def __repr__(self) -> str:
         return f"<Reader {len(self.pending)} pending>"
@@ -52,8 +56,8 @@ class Reader:
         """Return the next head without its final empty line; None at the end of the stream.
 
         `begun` is called once if a part of the head has come and the rest must be waited for.
-        Raises HeadTooLarge past `limit` bytes, Truncated at an end in the middle, OtherSideFirst,
-        OSError.
+        Raises HeadTooLarge past `limit` bytes, Truncated at an end in the middle, what
+        `watch` was told to raise, OSError.
         """
         data = self.pending
         while True:
@@ -61,7 +65,7 @@ class Reader:
             if end > 0:
                 self.pending = data[end + 4 :]
                 return data[:end]
-            if data[:2] == EMPTY_LINE:  # RFC 9112 section 2.2: one may precede a request
+            if data[:2] == EMPTY_LINE:  # RFC 9112 section 2.2: one may come before a request
                 data = data[2:]
                 continue
             if len(data) >= limit:
@@ -77,23 +81,33 @@ class Reader:
                 return None
             data = data + more if data else more
 
+    def uncounted(self) -> int:
+        """Return how many bytes came in since the last time that this was asked."""
+        count, self._counted = self.received - self._counted, self.received
+        return count
+
+    def watch(self, other: Transport, flags: int, first: type[Exception]) -> None:
+        """From now on a wait here also looks after the other side of the exchange.
+
+        Where that reports one of `flags` before anything comes in here, `first` is raised.
+        """
+        self._other, self._other_flags, self._other_first = other, flags, first
+
+    def unwatch(self) -> None:
+        """Wait for this side alone."""
+        self._other = None
+
     async def receive(self, size: int = RECEIVE_SIZE) -> bytes:
         """Return bytes from the transport itself, empty at the end; `pending` is the caller's."""
-        if self.watch is None:
-            data = await self.transport.receive(size)
-        else:
-            data = await self._receive_watching(self.watch, size)
+        if self._other is not None:
+            await self._look_out(self._other)
+        data = await self.transport.receive(size)
         self.received += len(data)
         return data
 
-    async def _receive_watching(self, other: Transport, size: int) -> bytes:
-        transport = self.transport
-        if transport.ready & IN:
-            data = transport.receive_nowait(size)
-            if data is not None:
-                return data
+    async def _look_out(self, other: Transport) -> None:
+        transport, flags = self.transport, self._other_flags
         while not transport.ready & IN:
-            await transport.park_with(IN, other, self.watch_for)
-            if other.ready & self.watch_for and not transport.ready & IN:
-                raise OtherSideFirst
-        return await transport.receive(size)
+            await transport.park_with(IN, other, flags)
+            if other.ready & flags and not transport.ready & IN:
+                raise self._other_first

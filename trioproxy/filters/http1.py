@@ -1,0 +1,167 @@
+"""The client's side of HTTP/1.1: one exchange after the other on a downstream connection."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+import trio
+
+from trioproxy.accesslog.record import Record
+from trioproxy.codec.body import decoder
+from trioproxy.codec.errors import MalformedMessage
+from trioproxy.codec.messages import Response
+from trioproxy.drain.lifetime import Stand
+from trioproxy.errors import DownstreamClosed, DownstreamProtocolError
+from trioproxy.filters.exchange import Exchange, reason_phrase
+from trioproxy.filters.http1_response import ResponseWriter
+from trioproxy.wire.body import WireBody
+from trioproxy.wire.reader import HeadTooLarge, Reader, Truncated
+
+if TYPE_CHECKING:
+    from trioproxy.codec.messages import Request
+    from trioproxy.filters.connection import Connection
+    from trioproxy.filters.http_managing import HttpManaging
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+LINGER = 1.0  # s, Envoy's delayed_close_timeout
+LINGER_SIZE = 1 << 20
+
+
+class Http1Connection:
+    """Reads requests, has the manager run each through its filters, and keeps the connection."""
+
+    __slots__ = ("connection", "exchange", "manager", "reader", "requests", "transport")
+
+    def __init__(self, connection: Connection, manager: HttpManaging) -> None:
+        self.connection = connection
+        self.manager = manager
+        self.transport = connection.transport
+        self.reader = Reader(connection.transport)
+        self.requests = 0
+        self.exchange: Exchange | None = None
+
+    def sent(self, count: int) -> None:
+        """Count bytes that go to the client."""
+        self.manager.stats.downstream_cx_tx_bytes_total.add(count)
+
+    def __repr__(self) -> str:
+        return f"<Http1Connection {self.connection.id}, request count {self.requests}>"
+
+    async def serve(self) -> None:
+        """Serve until either side has enough; raises OSError of the client's socket."""
+        try:
+            while await self._serve_one():
+                pass
+        except trio.Cancelled:
+            self._say_why()
+            raise
+
+    async def _serve_one(self) -> bool:
+        lifetime, manager = self.connection.lifetime, self.manager
+        manager.stats.downstream_cx_rx_bytes_total.add(self.reader.uncounted())
+        lifetime.stand(Stand.IDLE, manager.idle_timeout)
+        try:
+            head = await self.reader.head(manager.config.max_request_headers, self._begun)
+            if head is None:
+                return False
+            request = manager.codec.parse_request(head)
+        except HeadTooLarge:
+            await self._refuse(431, "request headers too large")
+            return False
+        except Truncated:
+            return False
+        except MalformedMessage as error:
+            await self._refuse(error.status, error.detail)
+            return False
+        lifetime.stand(Stand.STREAM, manager.stream_idle_timeout)
+        return await self._run(request)
+
+    async def _run(self, request: Request) -> bool:
+        self.requests += 1
+        body = self._body(request)
+        writer = ResponseWriter(self, body)
+        exchange = Exchange(self.connection, writer, request, body, self._record(request))
+        self.exchange = exchange
+        await self.manager.run(exchange)
+        self.exchange = None
+        exchange.record.bytes_received = body.size
+        if writer.keep_alive and body.done:
+            return True
+        if not writer.tunnelled:
+            await self._linger()
+        return False
+
+    def _body(self, request: Request) -> WireBody:
+        body = WireBody(
+            self.reader,
+            decoder(request),
+            closed=DownstreamClosed,
+            malformed=DownstreamProtocolError,
+        )
+        if request.expect_continue:
+            body.before_wait = self._invite
+            request.expect_continue = False
+        return body
+
+    def _invite(self) -> None:
+        if self.exchange is None or not self.exchange.responded:
+            self.transport.send_nowait(CONTINUE)
+
+    def _record(self, request: Request | None) -> Record:
+        record = Record(self.manager.wall_clock(), trio.current_time())
+        record.request = request
+        record.protocol = "HTTP/1.1" if request is None or request.minor else "HTTP/1.0"
+        record.connection_id = self.connection.id
+        record.downstream_remote = self.connection.remote
+        return record
+
+    def _begun(self) -> None:
+        """A part of a head has come: the client is not idle any more."""
+        self.connection.lifetime.stand(Stand.STREAM, self.manager.request_headers_timeout)
+
+    async def _refuse(self, status: int, detail: str) -> None:
+        """Answer what cannot be understood, and have done with the connection."""
+        self.manager.stats.downstream_cx_protocol_error.add()
+        record = self._record(None)
+        record.flags, record.details = "DPE", detail
+        try:
+            await self.transport.send(self._local_answer(status))
+        finally:
+            self.manager.finish(record, status)
+        await self._linger()
+
+    def _local_answer(self, status: int) -> bytes:
+        response = Response(status=status, reason=reason_phrase(status), content_length=0)
+        return self.manager.codec.encode_response(response, keep_alive=False)
+
+    def _say_why(self) -> None:
+        """Its time is over: tell the client, if it can still be told and it costs no wait."""
+        lifetime, exchange = self.connection.lifetime, self.exchange
+        if not lifetime.expired:
+            return
+        if exchange is not None:
+            if not exchange.responded:
+                self._answer_nowait(408 if not exchange.record.upstream_host else 504)
+        elif lifetime.stands is Stand.STREAM:
+            self.manager.stats.downstream_rq_header_timeout.add()
+            self._answer_nowait(408)
+        else:
+            self.manager.stats.downstream_cx_idle_timeout.add()
+
+    def _answer_nowait(self, status: int) -> None:
+        try:
+            self.transport.send_nowait(self._local_answer(status))
+        except OSError:
+            return
+
+    async def _linger(self) -> None:
+        """Let the client read our last words: a close with unread input would reset them."""
+        self.transport.shutdown_write()
+        self.connection.lifetime.stand(Stand.STREAM, LINGER)
+        left: float = LINGER_SIZE if not self.transport.hangup else inf
+        while left > 0:
+            data = await self.transport.receive()
+            if not data:
+                return
+            left -= len(data)

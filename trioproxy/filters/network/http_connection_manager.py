@@ -1,0 +1,80 @@
+"""`http_connection_manager`: HTTP on a connection, through HTTP filters, to routes."""
+
+from typing import Annotated, ClassVar, Literal
+
+import attrs
+
+from trioproxy.config.access_log import AccessLog
+from trioproxy.config.headers import UNCHANGED, HeaderOperations
+from trioproxy.config.marks import Count, Invalid, Later, Length, Name, OneOf, Range, Unique
+from trioproxy.config.route import Route, VirtualHost
+from trioproxy.config.units import Bytes, Seconds
+from trioproxy.filters.http.router import Router
+from trioproxy.filters.http_managing import HttpManaging
+from trioproxy.filters.tools import Tools
+
+
+@attrs.frozen
+class HttpConnectionManager:
+    """Serve HTTP: read requests, run each through the HTTP filters, answer in order."""
+
+    later: ClassVar[tuple[str, ...]] = ("drain",)
+
+    stat_prefix: Annotated[Name, "Its statistics are `http.<stat_prefix>.`"]
+    virtual_hosts: Annotated[
+        tuple[VirtualHost, ...] | None, Length(1), Unique(("name", "domains")), "By domain"
+    ] = None
+    routes: Annotated[
+        tuple[Route, ...] | None, Length(1), "Short for one virtual host for every domain"
+    ] = None
+    http_filters: Annotated[
+        tuple[Annotated[object, OneOf("http")], ...],
+        Length(1),
+        "In order; the last one answers: `router`",
+    ] = (Router(),)
+    codec_type: Annotated[Literal["auto", "http1"], Later(("http2",)), "What clients may speak"] = (
+        "auto"
+    )
+    idle_timeout: Annotated[Seconds, "Between two requests; 0: never"] = 3600.0
+    request_headers_timeout: Annotated[Seconds, "For a request head to come in; 0: none"] = 10.0
+    stream_idle_timeout: Annotated[
+        Seconds, "Nothing moves in an exchange for so long; 0: never"
+    ] = 300.0
+    upgrade_idle_timeout: Annotated[
+        Seconds, "Nothing moves in an upgraded connection for so long; 0: never"
+    ] = 3600.0
+    max_connection_duration: Annotated[
+        Seconds | None, "A connection is closed when it is so old"
+    ] = None
+    max_request_headers: Annotated[Bytes, Range(1024, 8 << 20), "The largest request head"] = 61440
+    max_headers_count: Annotated[Count, "The most fields in a head"] = 100
+    max_requests_per_connection: Annotated[
+        Count | None, "After so many requests a connection is closed"
+    ] = None
+    upgrades: Annotated[
+        tuple[Literal["websocket", "connect"], ...],
+        "Protocols that a client may switch to; `connect`: CONNECT tunnels to the route's cluster",
+    ] = ()
+    use_remote_address: Annotated[
+        bool,
+        "Append the client's address to x-forwarded-for and set x-forwarded-proto;"
+        " false behind another proxy that does",
+    ] = True
+    generate_request_id: Annotated[bool, "Add x-request-id where there is none"] = True
+    via: Annotated[Name | None, "Append this name to `via`, both ways; null: do not"] = None
+    access_log: Annotated[AccessLog | None, "A line for each exchange; null: none"] = None
+    request_headers: Annotated[HeaderOperations, "Changes to every request's headers"] = UNCHANGED
+    response_headers: Annotated[HeaderOperations, "Changes to every response's headers"] = UNCHANGED
+
+    def __attrs_post_init__(self) -> None:
+        if (self.virtual_hosts is None) == (self.routes is None):
+            raise Invalid("expected one of virtual_hosts and routes")
+
+    @property
+    def hosts(self) -> tuple[VirtualHost, ...]:
+        """Its virtual hosts, however they were written."""
+        return self.virtual_hosts or (VirtualHost("all", ("*",), self.routes or ()),)
+
+    def prepare(self, tools: Tools) -> HttpManaging:
+        """Return the filter."""
+        return HttpManaging(self, tools)

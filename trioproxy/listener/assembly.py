@@ -1,0 +1,88 @@
+"""Puts a worker's data plane together from its configuration, in the order of dependency."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import attrs
+import trio
+
+from trioproxy.accesslog.format import compile_format
+from trioproxy.accesslog.writer import AccessLogs
+from trioproxy.drain.sweep import Sweep
+from trioproxy.filters.tools import Tools
+from trioproxy.listener.listener import Listener
+from trioproxy.listener.plane import Plane
+from trioproxy.reactor.epoll import open_reactor
+from trioproxy.reactor.pipes import PipePool
+from trioproxy.stats.server import FilesystemStats
+from trioproxy.upstream.cluster import Cluster, ClusterTools
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from trioproxy.accesslog.operators import Origin
+    from trioproxy.accesslog.record import Record
+    from trioproxy.config.access_log import AccessLog
+    from trioproxy.config.server import Config
+    from trioproxy.stats.writer import Writer
+
+
+def wall_clock() -> float:
+    """Return Unix time, for log lines."""
+    return datetime.now(UTC).timestamp()
+
+
+@attrs.frozen
+class LogOpener:
+    """Opens access logs for filters: the file, and what makes a record a line of it."""
+
+    files: AccessLogs
+    origin: Origin
+
+    def __call__(self, config: AccessLog) -> Callable[[Record], None]:
+        """Return what logs a record; raises OSError where the file cannot be opened."""
+        form = config.fields if config.fields is not None else config.format
+        line, file = compile_format(form, self.origin), self.files.open(str(config.path))
+        return lambda record: file.write(line(record))
+
+
+@asynccontextmanager
+async def open_plane(config: Config, writer: Writer, origin: Origin) -> AsyncIterator[Plane]:
+    """A data plane, warm but not accepting; what is left at the exit is cut.
+
+    Raises OSError where an access log cannot be opened.
+    """
+    dropped = FilesystemStats(writer).write_dropped
+    sweep, rng = Sweep(), random.Random()
+    async with open_reactor() as reactor, trio.open_nursery() as connections:
+        with AccessLogs(dropped.add) as files, PipePool() as pipes:
+            lent = ClusterTools(reactor, sweep, writer, rng)
+            clusters = {each.name: Cluster(each, lent) for each in config.clusters}
+            tools = Tools(
+                reactor,
+                sweep,
+                pipes,
+                writer,
+                rng,
+                clusters,
+                LogOpener(files, origin),
+                wall_clock,
+                config.import_path,
+            )
+            plane = Plane(tools, files)
+            numbers = itertools.count(1)
+            for each in config.listeners:
+                plane.add(Listener(each, tools, connections, numbers, plane.departed))
+            connections.start_soon(sweep.run)
+            connections.start_soon(plane.accept)
+            try:
+                yield plane
+            finally:
+                connections.cancel_scope.cancel()
+                for cluster in clusters.values():
+                    cluster.close()

@@ -1,0 +1,103 @@
+"""A listener: its accept loop, and the life of each connection that it lets in."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, cast
+
+import trio
+
+from trioproxy.drain.lifetime import Lifetime
+from trioproxy.errors import ProxyError
+from trioproxy.filters.chain import chain
+from trioproxy.filters.connection import Connection
+from trioproxy.filters.tools import prepared
+from trioproxy.reactor.transport import Transport
+from trioproxy.stats.downstream import ListenerStats
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator
+
+    from trioproxy.config import listener as config
+    from trioproxy.filters.chain import Filter
+    from trioproxy.filters.connection import SocketAddress
+    from trioproxy.filters.tools import Tools
+    from trioproxy.reactor.accept import Acceptor
+
+log = logging.getLogger("trioproxy.listener")
+BATCH = 64
+UNLIMITED = 1 << 31
+
+
+class Listener:
+    """One configured listener in one worker; its connections outlive its accepting."""
+
+    def __init__(
+        self,
+        config: config.Listener,
+        tools: Tools,
+        connections: trio.Nursery,
+        numbers: Iterator[int],
+        departed: Callable[[], None],
+    ) -> None:
+        self.config = config
+        self.name = config.name
+        self.living: set[Lifetime] = set()
+        self._tools = tools
+        self._connections = connections
+        self._numbers = numbers
+        self._departed = departed
+        self._capacity = config.max_connections or UNLIMITED
+        self._room = trio.Event()
+        self._stats = ListenerStats(tools.stats, config.address.stat_name)
+        filters = [prepared(each, tools) for each in config.chains[0].filters]
+        self._chain = chain(cast("list[Filter[Connection]]", filters))
+
+    def __repr__(self) -> str:
+        return f"<Listener {self.name} {len(self.living)} connections>"
+
+    async def accept(self, acceptor: Acceptor) -> None:
+        """Let connections in until cancelled: those that are served never notice."""
+        while True:
+            room = self._capacity - len(self.living)
+            if room <= 0:
+                self._room = trio.Event()
+                await self._room.wait()
+                continue
+            for sock, peer in await acceptor.batch(min(BATCH, room)):
+                self._connections.start_soon(self.serve, sock, peer)
+
+    async def serve(self, sock: socket.socket, peer: SocketAddress) -> None:
+        """Serve one connection to its end, whatever happens."""
+        transport = Transport(self._tools.reactor, sock)
+        lifetime = Lifetime(self._tools.sweep)
+        connection = Connection(
+            transport, lifetime, peer, listener=self.name, number=next(self._numbers)
+        )
+        self._enter(lifetime)
+        started = trio.current_time()
+        try:
+            with lifetime:
+                await self._chain(connection)
+        except (OSError, ProxyError):
+            transport.abort()
+        except Exception:
+            log.exception("a filter of listener %s failed", self.name)
+            transport.abort()
+        finally:
+            transport.close()
+            self._leave(lifetime, (trio.current_time() - started) * 1000)
+
+    def _enter(self, lifetime: Lifetime) -> None:
+        self.living.add(lifetime)
+        self._stats.downstream_cx_total.add()
+        self._stats.downstream_cx_active.add()
+
+    def _leave(self, lifetime: Lifetime, duration: float) -> None:
+        self.living.discard(lifetime)
+        self._stats.downstream_cx_active.add(-1)
+        self._stats.downstream_cx_destroy.add()
+        self._stats.downstream_cx_length_ms.record(duration)
+        self._room.set()
+        self._departed()
