@@ -138,13 +138,13 @@ class StartEcho(Protocol):
         listeners: dict[str, str] | None = None,
         *,
         broken: str = "",
-        log_path: Path | None = None,
+        shutdown_time: float = 25.0,
         passed: socket.socket | None = None,
-        **settings: object,
+        **options: object,
     ) -> Instance: ...
 
 
-_base_ids = iter(range(1_000_000))
+_base_ids = iter(range(1000))
 
 
 @pytest.fixture
@@ -155,16 +155,17 @@ def start_echo() -> Iterator[StartEcho]:
         listeners: dict[str, str] | None = None,
         *,
         broken: str = "",
-        log_path: Path | None = None,
+        shutdown_time: float = 25.0,
         passed: socket.socket | None = None,
-        **settings: object,
+        **options: object,
     ) -> Instance:
-        settings = {"base_id": os.getpid() * 1000 + next(_base_ids), "concurrency": 2} | settings
+        options = {"base_id": os.getpid() * 1000 + next(_base_ids), "concurrency": 2} | options
         plan = {
             "listeners": {"web": "127.0.0.1:0"} if listeners is None else listeners,
             "broken": broken,
-            "log_path": str(log_path) if log_path else None,
-            "settings": settings,
+            "shutdown_time": shutdown_time,
+            "options": {"base_id": os.getpid() * 1000 + next(_base_ids), "concurrency": 2}
+            | options,
         }
         command = [sys.executable, str(ECHO_PROXY), json.dumps(plan)]
         instances.append(Instance(command, passed))

@@ -21,10 +21,9 @@ import trio
 
 from trioproxy.config.address import Address
 from trioproxy.config.listener import Listener
-from trioproxy.config.server import Admin, Config
-from trioproxy.server.log import open_log
-from trioproxy.server.main import Parts, run
-from trioproxy.server.settings import Settings
+from trioproxy.config.options import Options
+from trioproxy.config.server import Admin, Config, Shutdown
+from trioproxy.server.main import run
 
 if TYPE_CHECKING:
     import socket
@@ -156,25 +155,18 @@ async def serve_admin(generation: Generation, sock: socket.socket) -> None:
 
 
 def main(plan: dict[str, Any]) -> int:
-    listeners, settings = plan["listeners"], plan["settings"]
-    files = {"admin_address_path", "base_id_path"} & settings.keys()
-    settings |= {key: Path(settings[key]) for key in files}
-    config = Config(
-        listeners=tuple(
-            Listener(name, Address.parse(address), filters=(object(),))
-            for name, address in listeners.items()
-        ),
-        admin=Admin(Address.parse("127.0.0.1:0")),
+    options, shutdown_time = plan["options"], plan["shutdown_time"]
+    paths = {"admin_address_path", "base_id_path", "log_path"} & options.keys()
+    options |= {key: Path(options[key]) for key in paths}
+    listeners = tuple(
+        Listener(name, Address.parse(address), filters=(object(),))
+        for name, address in plan["listeners"].items()
     )
-    with open_log(level="debug", path=plan["log_path"]) as process_log:
-        parts = Parts(
-            Settings(**settings),
-            config,
-            process_log,
-            OpenEcho(plan["broken"]),
-            serve_admin,
-        )
-        return run(parts, os.environ)
+    config = Config(
+        listeners, admin=Admin(Address.parse("127.0.0.1:0")), shutdown=Shutdown(shutdown_time)
+    )
+    opened = OpenEcho(plan["broken"])
+    return run(Options(config_yaml="", **options), config, opened, serve_admin, os.environ)
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ def test_logs_are_reopened_without_a_lost_or_torn_line(
 ) -> None:
     """A71: SIGUSR1 after a rename."""
     log, moved = tmp_path / "log", tmp_path / "log.1"
-    echo = start_echo(log_path=log)
+    echo = start_echo(log_path=str(log), log_level="debug")
     wait_for_line(log, "serving")
     note_log(echo, log)
     for number in range(200):
@@ -273,6 +273,15 @@ def test_a_base_id_belongs_to_one_instance(
     assert len({first.ask("who") for _ in range(64)}) == 2
     third = start_echo(base_id=8, socket_path=name)
     third.wait_serving()
+
+
+def test_dynamic_base_ids_never_meet(start_echo: StartEcho, tmp_path: Path) -> None:
+    """A08, its first half: two instances coexist, and the file tells which is which."""
+    files = [tmp_path / "one", tmp_path / "two"]
+    for file in files:
+        echo = start_echo(base_id=0, use_dynamic_base_id=True, base_id_path=str(file))
+        echo.wait_serving()
+    assert len({int(file.read_text()) for file in files}) == 2
 
 
 def test_where_it_is_found_is_written_to_files(start_echo: StartEcho, tmp_path: Path) -> None:
