@@ -220,7 +220,7 @@ def test_without_a_zygote_workers_serve_on_until_one_is_missed(echo: Instance) -
         client.sendall(b"who")
         worker = int(client.recv(100).split()[0])
         os.kill(echo.workers[1 - worker], signal.SIGKILL)
-        echo.wait_for("cannot be started: the zygote is gone")
+        echo.wait_for("cannot be replaced: the zygote is gone")
         client.sendall(b"finish this")
         assert client.recv(100) == b"finish this"
     assert echo.wait_gone() == 1

@@ -120,6 +120,8 @@ class TaskChildren:
     def __init__(self, nursery: trio.Nursery, open_plane: OpenPlane, log: ProcessLog) -> None:
         self.all: list[TaskChild] = []
         self.refuse: Exception | None = None
+        self.regrets: list[str] = []
+        self.zygote_reopened = False
         self._nursery = nursery
         self._open_plane = open_plane
         self._log = log
@@ -127,10 +129,11 @@ class TaskChildren:
     async def fork(self, worker: int, end: socket.socket) -> TaskChild:
         if self.refuse:
             raise self.refuse
-        self.all.append(TaskChild(1000 * worker + len(self.all)))
-        self._nursery.start_soon(self.all[-1].run, end.dup(), self._open_plane, self._log)
+        child = TaskChild(4711 + len(self.all))
+        self.all.append(child)
+        self._nursery.start_soon(child.run, end.dup(), self._open_plane, self._log)
         await trio.lowlevel.checkpoint()
-        return self.all[-1]
+        return child
 
     async def reopen_logs(self) -> None:
         self.zygote_reopened = True
