@@ -1,7 +1,7 @@
 """`tcp_proxy`: bytes to a host of a cluster and back."""
 
 from math import inf
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import attrs
 import trio
@@ -21,7 +21,9 @@ from trioproxy.reactor.pump import Pump
 from trioproxy.stats.downstream import TcpStats
 from trioproxy.upstream.cluster import Cluster
 from trioproxy.upstream.connection import UpstreamConnection
-from trioproxy.upstream.host import Host
+
+if TYPE_CHECKING:
+    from trioproxy.upstream.host import Host
 
 
 @attrs.frozen
