@@ -157,7 +157,7 @@ def test_an_inherited_socket_of_another_address_or_kind_is_not_taken() -> None:
         socket.socket(type=socket.SOCK_DGRAM) as datagrams,
         socket.create_server(("::1", 0), family=socket.AF_INET6) as other,
     ):
-        datagrams.bind(("127.0.0.1", 0))
+        datagrams.bind(("127.7.7.7", 0))  # where nobody else takes ports
         wanted = web(local_address(datagrams))
         with open_sockets([wanted], [datagrams, other]) as sockets:
             assert sockets.bound[0].sock not in (datagrams, other)

@@ -103,10 +103,10 @@ def test_it_leaves_when_main_does_and_workers_do_not() -> None:
 
 def test_signals_to_the_group_are_mains_business() -> None:
     run("""
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        group = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1]
+        signal.pthread_sigmask(signal.SIG_BLOCK, group)
         seed, channel = start()
-        fork(channel)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        for number in group:
             os.kill(seed.pid, number)
         end, pid = fork(channel)
         os.kill(pid, signal.SIGTERM)
