@@ -59,7 +59,7 @@ def figures(instance: Instance, snapshot: Snapshot) -> Iterator[tuple[str, str]]
     """Yield what is worth a look first, each with its name."""
     yield "up for", duration(instance.uptime)
     yield "connections", f"{snapshot.gauges.get('server.total_connections', 0):,}"
-    yield "of the parent", f"{snapshot.gauges['server.parent_connections']:,}"
+    yield "in the parent", f"{snapshot.gauges['server.parent_connections']:,}"
     yield "HTTP requests", f"{total(snapshot.counters, 'http.', '.downstream_rq_total'):,}"
     yield "in flight", f"{total(snapshot.gauges, 'http.', '.downstream_rq_active'):,}"
     yield "answered 5xx", f"{total(snapshot.counters, 'http.', '.downstream_rq_5xx'):,}"
