@@ -100,9 +100,9 @@ def cluster_rows(instance: Instance, snapshot: Snapshot) -> Iterator[list[str]]:
 
 def cells(snapshot: Snapshot, scope: str, columns: Mapping[str, str]) -> Iterator[str]:
     """Yield the values of a scope's statistics, one for each column."""
-    values = {**snapshot.counters, **snapshot.gauges}
-    for name in columns.values():
-        yield f"{values.get(f'{scope}.{name}', 0):,}"
+    for column in columns.values():
+        name = f"{scope}.{column}"
+        yield f"{snapshot.counters.get(name) or snapshot.gauges.get(name, 0):,}"
 
 
 def figure(name: str, value: str) -> str:
