@@ -1,12 +1,13 @@
-"""Bodies in the hands of filters: pieces of bytes, whatever holds them."""
+"""Bodies in the hands of filters: read whole, or made of one another piece by piece."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 
 from trioproxy.errors import ProxyError
+from trioproxy.wire.body import WholeBody
 
-BodySource = AsyncIterable[bytes] | bytes
+Body = AsyncIterable[bytes]
 Transform = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
 """Makes pieces of pieces, as an async generator function does; where they are cut means nothing."""
 
@@ -24,34 +25,16 @@ class BodyTooLarge(ProxyError):
         return self._status
 
 
-class Whole:
-    """A body that is all there, as an iterator over its only piece."""
-
-    __slots__ = ("_data",)
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def __aiter__(self) -> Whole:
-        return self
-
-    async def __anext__(self) -> bytes:
-        data, self._data = self._data, b""
-        if not data:
-            raise StopAsyncIteration
-        return data
-
-
-def pieces(body: BodySource) -> AsyncIterator[bytes]:
-    """Return an iterator over a body, whole or streamed."""
-    return Whole(body) if isinstance(body, bytes) else aiter(body)
-
-
-async def read_whole(body: BodySource, limit: int, status: int) -> bytes:
+async def read_whole(body: Body, limit: int, status: int) -> bytes:
     """Return all of a body; raises BodyTooLarge, answered by `status`, past `limit` bytes."""
     data = bytearray()
-    async for piece in pieces(body):
+    async for piece in body:
         data += piece
         if len(data) > limit:
             raise BodyTooLarge(limit, status)
     return bytes(data)
+
+
+def is_empty(body: Body) -> bool:
+    """Tell whether a body is known to have nothing in it."""
+    return isinstance(body, WholeBody) and not body.size

@@ -8,9 +8,10 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
-from trioproxy.codec.messages import Framing, Response
-from trioproxy.filters.bodies import BodySource, Transform, pieces, read_whole
+from trioproxy.codec.messages import Response
+from trioproxy.filters.bodies import Body, Transform, is_empty, read_whole
 from trioproxy.filters.tunnel import Tunnel
+from trioproxy.wire.body import WholeBody, WireBody
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from trioproxy.codec.messages import Request
     from trioproxy.filters.connection import Connection
 
-ResponseBody = BodySource | Tunnel
+ResponseBody = Body | Tunnel
+NO_BODY = WholeBody()
 ResponseHook = Callable[["Exchange"], Awaitable[None]]
 LARGEST_READ = 1 << 20
 
@@ -55,6 +57,7 @@ class Exchange:
     __slots__ = (
         "_generators",
         "_hooks",
+        "_received",
         "complete",
         "connection",
         "record",
@@ -71,16 +74,17 @@ class Exchange:
         connection: Connection,
         stream: Stream,
         request: Request,
-        request_body: BodySource,
+        request_body: WholeBody | WireBody,
         record: Record,
     ) -> None:
         self.connection = connection
         self.stream = stream
         self.request = request
-        self.request_body = request_body
+        self.request_body: Body = request_body
+        self._received = request_body
         self.record = record
         self.response: Response | None = None
-        self.response_body: ResponseBody = b""
+        self.response_body: ResponseBody = NO_BODY
         self.responded = False
         self.complete = False
         self._hooks: list[ResponseHook] | None = None
@@ -90,23 +94,29 @@ class Exchange:
         state = self.response.status if self.response is not None else "no response yet"
         return f"<Exchange {self.request.method} {self.request.path} {state}>"
 
+    @property
+    def received(self) -> int:
+        """How many bytes of the request's body have come from the client."""
+        return self._received.size
+
     async def read_request(self, limit: int = LARGEST_READ) -> bytes:
         """Return the whole request body, which is still sent on; raises BodyTooLarge (413)."""
-        self.request_body = await read_whole(self.request_body, limit, status=413)
-        return self.request_body
+        data = await read_whole(self.request_body, limit, status=413)
+        self.request_body = WholeBody(data)
+        return data
 
     async def read_response(self, limit: int = LARGEST_READ) -> bytes:
         """Return the whole response body, within `on_response`; raises BodyTooLarge (502)."""
         if isinstance(self.response_body, Tunnel):
             return b""
-        self.response_body = await read_whole(self.response_body, limit, status=502)
-        return self.response_body
+        data = await read_whole(self.response_body, limit, status=502)
+        self.response_body = WholeBody(data)
+        return data
 
     def transform_request(self, transform: Transform) -> None:
         """Have the request body, if there is one, pass through `transform`."""
-        body, request = self.request_body, self.request
-        if body if isinstance(body, bytes) else request.framing is not Framing.NONE:
-            self.request_body = self._kept(transform(pieces(body)))
+        if not is_empty(self.request_body):
+            self.request_body = self._kept(transform(aiter(self.request_body)))
 
     def transform_response(self, transform: Transform) -> None:
         """Have the response body, if there is one, pass through `transform`."""
@@ -114,7 +124,8 @@ class Exchange:
             self.on_response(partial(_transform, transform))
         elif not isinstance(self.response_body, Tunnel):
             self.response.content_length = None  # a HEAD's response has one without a body
-            self.response_body = self._kept(transform(pieces(self.response_body)))
+            if not is_empty(self.response_body):
+                self.response_body = self._kept(transform(aiter(self.response_body)))
 
     def on_response(self, hook: ResponseHook) -> ResponseHook:
         """Have `hook(exchange)` awaited before the response is sent; the last one added first.
@@ -130,7 +141,7 @@ class Exchange:
     async def respond(
         self,
         status: int,
-        body: BodySource | str = b"",
+        body: Body | bytes | str = b"",
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """Answer without forwarding; an iterable `body` is streamed, a text is `text/plain`.
@@ -148,7 +159,7 @@ class Exchange:
             self._kept(body)
         await self.send(response, body)
 
-    async def send(self, response: Response, body: ResponseBody) -> None:
+    async def send(self, response: Response, body: ResponseBody | bytes) -> None:
         """Send a response through the filters that asked to see it.
 
         Raises RuntimeError where there was one already, and what those filters raise: the next
@@ -156,7 +167,7 @@ class Exchange:
         """
         self._check_unanswered()
         self.response = response
-        self.response_body = body
+        self.response_body = WholeBody(body) if isinstance(body, bytes) else body
         try:
             while self._hooks:
                 await self._hooks.pop()(self)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Tools:
-    """A worker's reactor, sweep, pipes, statistics, chance, clusters, logs, Unix time and health."""
+    """A worker's reactor, sweep, pipes, statistics, chance, clusters, logs, clock and health."""
 
     reactor: Reactor
     sweep: Sweep

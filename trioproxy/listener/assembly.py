@@ -58,8 +58,9 @@ async def open_plane(config: Config, writer: Writer, origin: Origin) -> AsyncIte
     Raises OSError where an access log cannot be opened.
     """
     dropped = FilesystemStats(writer).write_dropped
-    sweep, rng = Sweep(), random.Random()
+    rng = random.Random()
     async with open_reactor() as reactor, trio.open_nursery() as connections:
+        sweep = Sweep(reactor)
         with AccessLogs(dropped.add) as files, PipePool() as pipes:
             lent = ClusterTools(reactor, sweep, writer, rng)
             clusters = {each.name: Cluster(each, lent) for each in config.clusters}

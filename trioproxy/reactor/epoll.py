@@ -53,13 +53,17 @@ class Pumping(Protocol):
 
 
 class Reactor:
-    """The epoll set and the transports registered in it."""
+    """The epoll set and the transports registered in it.
 
-    __slots__ = ("_epoll", "_unfinished", "transports")
+    `now` is Trio's time, in seconds, as of this turn: reading a clock costs more than it tells.
+    """
+
+    __slots__ = ("_epoll", "_unfinished", "now", "transports")
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._unfinished: list[Pumping] = []
+        self.now = trio.current_time()
         self.transports: dict[int, Transport] = {}
 
     def __repr__(self) -> str:
@@ -91,6 +95,7 @@ class Reactor:
         while True:
             if not self._unfinished:
                 await wait_readable(epoll_fd)
+            self.now = trio.current_time()
             self._dispatch(poll(0, EVENTS_PER_TURN))
             if self._unfinished:
                 self._continue()

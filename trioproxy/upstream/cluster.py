@@ -9,6 +9,7 @@ import attrs
 import trio
 
 from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow
+from trioproxy.reactor.epoll import IN
 from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, HostStats
 from trioproxy.upstream.breaker import Breaker
 from trioproxy.upstream.connection import connect
@@ -93,7 +94,7 @@ class Cluster:
         where too many wait already, or ConnectFailed.
         """
         while True:
-            connection = self._take_idle(host)
+            connection = self.take_idle(host)
             if connection is not None:
                 return connection
             if self.connections.admits or self._evict():
@@ -102,24 +103,25 @@ class Cluster:
 
     def release(self, connection: UpstreamConnection) -> None:
         """Take back a connection whose exchange is complete, for the next one or to close it."""
-        worn = (
-            connection.requests >= self._max_requests
-            or trio.current_time() - connection.begun >= self._max_age
-        )
+        now = self.sweep.clock.now
+        worn = connection.requests >= self._max_requests or now - connection.begun >= self._max_age
         if worn or not connection.settle():
             connection.close()
             return
         connection.idle = True
-        connection.when = trio.current_time() + self._idle_timeout
+        connection.when = now + self._idle_timeout
         connection.host.idle.append(connection)
-        self._waiting.unpark()
+        if self.pending.active:
+            self._waiting.unpark()
 
-    def _take_idle(self, host: Host) -> UpstreamConnection | None:
+    def take_idle(self, host: Host) -> UpstreamConnection | None:
+        """Lend an idle connection to the host; None where there is none."""
         while host.idle:
             connection = host.idle.pop()
             connection.idle = False
             connection.when = inf
-            if not connection.stale:
+            # One that is readable was closed by its host, or told something nobody asked for.
+            if not connection.transport.ready & IN:
                 return connection
             connection.close()
         return None
