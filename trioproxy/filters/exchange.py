@@ -119,7 +119,11 @@ class Exchange:
             self.request_body = self._kept(transform(aiter(self.request_body)))
 
     def transform_response(self, transform: Transform) -> None:
-        """Have the response body, if there is one, pass through `transform`."""
+        """Have the response body, if there is one, pass through `transform`.
+
+        Raises RuntimeError where it is too late.
+        """
+        self._check_unanswered()
         if self.response is None:
             self.on_response(partial(_transform, transform))
         elif not isinstance(self.response_body, Tunnel):
