@@ -17,15 +17,16 @@ from trioproxy.drain.sweep import Sweep
 from trioproxy.filters.tools import Tools
 from trioproxy.listener.listener import Listener
 from trioproxy.listener.plane import Plane
-from trioproxy.reactor.epoll import open_reactor
 from trioproxy.reactor.pipes import PipePool
+from trioproxy.reactor.running import open_reactor
 from trioproxy.stats.server import FilesystemStats
-from trioproxy.upstream.cluster import Cluster, ClusterTools
+from trioproxy.upstream.cluster import Cluster
+from trioproxy.upstream.tools import ClusterTools
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from trioproxy.accesslog.operators import Origin
+    from trioproxy.accesslog.origin import Origin
     from trioproxy.accesslog.record import Record
     from trioproxy.config.access_log import AccessLog
     from trioproxy.config.server import Config

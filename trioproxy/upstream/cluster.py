@@ -5,7 +5,6 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-import attrs
 import trio
 
 from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow
@@ -18,23 +17,10 @@ from trioproxy.upstream.lb import Balancer
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from random import Random
 
     from trioproxy.config import cluster as config
-    from trioproxy.drain.sweep import Sweep
-    from trioproxy.reactor.epoll import Reactor
-    from trioproxy.stats.writer import Writer
     from trioproxy.upstream.connection import UpstreamConnection
-
-
-@attrs.frozen
-class ClusterTools:
-    """What the clusters of a worker work with."""
-
-    reactor: Reactor
-    sweep: Sweep
-    stats: Writer
-    rng: Random
+    from trioproxy.upstream.tools import ClusterTools
 
 
 class Cluster:
