@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
-from trioproxy.accesslog.operators import Origin
+from trioproxy.accesslog.origin import Origin
 from trioproxy.config.address import Address
 from trioproxy.config.cluster import Endpoint
 from trioproxy.config.loader import load
@@ -100,14 +100,14 @@ async def open_upstream(handler: Handler) -> AsyncIterator[int]:
     """
 
     async def serve(stream: trio.SocketStream) -> None:
-        async with stream:
-            received = b""
-            while b"\r\n\r\n" not in received:
-                received += await stream.receive_some()
-            head, _, body = received.partition(b"\r\n\r\n")
-            while not is_whole(head, body):
-                body += await stream.receive_some()
-            await handler(stream, head.decode(), body)
+        received = b""
+        with suppress(trio.BrokenResourceError):  # a proxy cuts what it could not send
+            async for data in stream:
+                received += data
+                head, end, body = received.partition(b"\r\n\r\n")
+                if end and is_whole(head, body):
+                    await handler(stream, head.decode(), body)
+                    return
 
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))

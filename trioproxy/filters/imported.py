@@ -50,7 +50,7 @@ class Imported:
             return construct(found, self.config, self.filter)
         if not inspect.iscoroutinefunction(found):
             raise ValueError(f"{self.filter} is neither a class nor an `async def` function")
-        check_arguments(found, {"exchange": None, "forward": None, **self.config}, self.filter)
+        check_arguments(found, self.config, self.filter, behind=2)
         return partial(found, **self.config)
 
 
@@ -97,21 +97,19 @@ def check_call(found: type, where: str) -> None:
         raise ValueError(f"{where} has a `__call__` that is not `async def`")
 
 
-def check_arguments(found: Callable[..., object], given: Mapping[str, object], where: str) -> None:
-    """Refuse keywords that `found` does not take, and say which it needs."""
-    parameters = inspect.signature(found).parameters
-    kinds = {parameter.kind for parameter in parameters.values()}
-    known = [
-        name
-        for name, parameter in parameters.items()
-        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    ]
+def check_arguments(
+    found: Callable[..., object], given: Mapping[str, object], where: str, behind: int = 0
+) -> None:
+    """Refuse keywords that `found` does not take behind so many others, and say what it needs."""
+    parameters = list(inspect.signature(found).parameters.values())[behind:]
+    by_keyword = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    known = {each.name: each for each in parameters if each.kind in by_keyword}
     problems = []
-    if inspect.Parameter.VAR_KEYWORD not in kinds:
+    if not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
         unknown = [name for name in given if name not in known]
         problems = [f"does not take {name!r}{guess(name, known)}" for name in unknown]
-    missing = [name for name in known if parameters[name].default is inspect.Parameter.empty]
-    problems += [f"needs {name!r}" for name in missing if name not in given]
+    needed = [name for name in known if known[name].default is inspect.Parameter.empty]
+    problems += [f"needs {name!r}" for name in needed if name not in given]
     if problems:
         raise ValueError(f"{where} {' and '.join(problems)}")
 
