@@ -46,6 +46,7 @@ def unix_pair(buffer: int = 0) -> tuple[socket.socket, socket.socket]:
     return pair
 
 
+PATIENCE = 4
 PAIRS = {"tcp": tcp_pair, "unix": unix_pair}
 
 
@@ -105,7 +106,8 @@ async def open_relay(
             stream(client), stream(server), one, other, pool, Flow(one, other), Flow(other, one)
         )
         try:
-            yield relay
+            with trio.fail_after(PATIENCE):
+                yield relay
             assert relay.unattached()
             assert relay.forth.pipe is None
             assert relay.back.pipe is None

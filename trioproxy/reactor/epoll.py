@@ -86,12 +86,8 @@ class Reactor:
         if self.transports.pop(transport.fd, None) is not None:
             self._epoll.unregister(transport.fd)
 
-    def resume(self, pump: Pumping) -> None:
-        """Give a pump a turn soon, without an event."""
-        self._unfinished.add(pump)
-
     def forget(self, pump: Pumping) -> None:
-        """Give a pump no turn any more, but by its transports' events."""
+        """Give a pump no turn any more; its transports are attached to it no longer."""
         self._unfinished.discard(pump)
 
     async def run(self) -> None:
