@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from ends import PAIRS
 
-from trioproxy.reactor.epoll import Reactor, open_reactor
+from trioproxy.reactor.running import open_reactor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from trioproxy.reactor.epoll import Reactor
 
 
 def open_fds() -> int:

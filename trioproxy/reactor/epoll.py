@@ -30,15 +30,12 @@ share of a turn goes on in the next one, without an event.
 from __future__ import annotations
 
 import select
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
 import trio
 from trio.lowlevel import checkpoint, reschedule, wait_readable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from trioproxy.reactor.transport import Transport
 
 IN = select.EPOLLIN
@@ -131,16 +128,3 @@ class Reactor:
         """Close the epoll set; the transports' sockets stay open."""
         self._epoll.close()
         self.transports.clear()
-
-
-@asynccontextmanager
-async def open_reactor() -> AsyncIterator[Reactor]:
-    """A running reactor; leaving the block stops it."""
-    reactor = Reactor()
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(reactor.run)
-            yield reactor
-            nursery.cancel_scope.cancel()
-    finally:
-        reactor.close()
