@@ -46,7 +46,7 @@ def unix_pair(buffer: int = 0) -> tuple[socket.socket, socket.socket]:
     return pair
 
 
-PATIENCE = 4
+PATIENCE = 20
 PAIRS = {"tcp": tcp_pair, "unix": unix_pair}
 
 

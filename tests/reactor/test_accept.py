@@ -11,11 +11,13 @@ import trio
 from ends import turns
 
 from trioproxy.reactor.accept import Acceptor
-from trioproxy.reactor.epoll import Reactor, open_reactor
+from trioproxy.reactor.running import open_reactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from trioproxy.reactor.epoll import Reactor
 
 
 @contextmanager

@@ -8,10 +8,11 @@ from ends import PAIRS, Relay, open_relay, read_all, reset, stuff, turns
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trioproxy.reactor.epoll import IN, OUT, Reactor, open_reactor
+from trioproxy.reactor.epoll import IN, OUT, Reactor
 from trioproxy.reactor.flow import COPY_SIZE, Flow
 from trioproxy.reactor.pipes import PIPE_SIZE
 from trioproxy.reactor.pump import Pump
+from trioproxy.reactor.running import open_reactor
 
 
 async def say_and_close(end: trio.SocketStream, data: bytes) -> None:
