@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trioproxy.codec.body import encode_chunk, encode_trailers
+from trioproxy.codec.errors import UnsafeMessage
 from trioproxy.codec.messages import Framing
 from trioproxy.errors import DownstreamClosed
 from trioproxy.filters.tunnel import Tunnel
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from trioproxy.filters.http1 import Http1Connection
 
 PUMP_FROM = 32 * 1024
+TOO_LARGE_TO_JOIN = 16 * 1024
 
 
 class ResponseWriter:
@@ -65,7 +67,11 @@ class ResponseWriter:
         if type(body) is WholeBody:
             data = body.available()
             record.bytes_sent = len(data)
-            await self._send(self._head(response, exchange, len(data)) + data)
+            head = self._head(response, exchange, len(data))
+            if len(data) < TOO_LARGE_TO_JOIN:
+                await self._send(head + data)
+            else:
+                await self._send_both(head, data)
         elif isinstance(body, Tunnel):
             await self._tunnel(body, response, exchange)
         else:
@@ -78,7 +84,11 @@ class ResponseWriter:
             response.content_length = length
             response.chunked = False
         self.keep_alive = self._keeps_alive(exchange)
-        return self._codec.encode_response(response, minor=minor, keep_alive=self.keep_alive)
+        try:
+            return self._codec.encode_response(response, minor=minor, keep_alive=self.keep_alive)
+        except UnsafeMessage:
+            exchange.responded = False  # nothing has been sent: it can still be answered
+            raise
 
     def _keeps_alive(self, exchange: Exchange) -> bool:
         client = self._client
@@ -179,5 +189,14 @@ class ResponseWriter:
             sent = self._transport.send_nowait(data)
             if sent < len(data):
                 await self._transport.send(memoryview(data)[sent:])
+        except OSError as error:
+            raise DownstreamClosed(error.strerror or str(error)) from error
+
+    async def _send_both(self, head: bytes, body: bytes) -> None:
+        self._sent.add(len(head) + len(body))
+        try:
+            sent = self._transport.send_both_nowait(head, body)
+            if sent < len(head) + len(body):
+                await self._transport.send(memoryview(head + body)[sent:])
         except OSError as error:
             raise DownstreamClosed(error.strerror or str(error)) from error
