@@ -252,7 +252,8 @@ async def test_a_drain_of_600_seconds_in_virtual_time(
 async def test_ten_thousand_are_told_without_a_stall(
     autojump_clock: MockClock, sweep: Sweep
 ) -> None:
-    """To tell is to set a few attributes: no scope is touched, and the sweep is moved seldom."""
+    """To tell is to set a few attributes: no scope is touched, and the sweep is not moved."""
+    await trio.sleep(0.1)
     lives = [Lifetime(sweep) for _ in range(10_000)]
     moves = 0
     hurry = sweep.hurry
@@ -269,4 +270,4 @@ async def test_ten_thousand_are_told_without_a_stall(
     for life in lives:
         life.stand(Stand.IDLE, 3600)
         life.tighten(Policy().ladder(now, drain=600, life=900, u=rng.random()))
-    assert moves <= 1
+    assert moves == 0

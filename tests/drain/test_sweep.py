@@ -48,7 +48,7 @@ async def test_many_at_odd_times_all_leave_in_time(autojump_clock: MockClock, sw
     begun = trio.current_time()
     guests = [Guest(sweep, begun + 7.3 * number % 5) for number in range(500)]
     await trio.sleep(6)
-    assert all(0 <= guest.left[0] - guest.when <= FINEST_GRAIN + 1e-6 for guest in guests)
+    assert all(-1e-9 <= guest.left[0] - guest.when <= FINEST_GRAIN + 1e-6 for guest in guests)
     assert repr(sweep) == "<Sweep over 0>"
 
 
@@ -69,7 +69,7 @@ async def test_without_a_hurry_nobody_overstays_by_more_than_the_grain(
     await trio.sleep(0.01)
     guest.when = trio.current_time() + 0.05
     await trio.sleep(1)
-    assert 0 <= guest.left[0] - guest.when <= GRAIN
+    assert -1e-9 <= guest.left[0] - guest.when <= GRAIN
 
 
 async def test_who_does_not_go_is_told_again(autojump_clock: MockClock, sweep: Sweep) -> None:
@@ -106,7 +106,7 @@ async def test_who_leaves_while_a_crowd_is_told_is_not_told(
     autojump_clock: MockClock, sweep: Sweep
 ) -> None:
     when = trio.current_time() + 1
-    crowd = [Guest(sweep, when) for _ in range(2 * PORTION)]
+    crowd = [Guest(sweep, when) for _ in range(10 * PORTION)]
     await trio.sleep_until(when)
     while not any(guest.left for guest in crowd):
         await trio.lowlevel.checkpoint()
