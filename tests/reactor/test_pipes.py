@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 from typing import TYPE_CHECKING
 
@@ -36,27 +35,24 @@ def test_what_is_in_a_pipe_can_be_taken_out() -> None:
     with PipePool() as pool:
         pipe = pool.take()
         assert pipe is not None
-        data = bytes(range(256)) * (pipe.size // 256)
+        data = bytes(range(256)) * (PIPE_SIZE // 256)
         pipe.held = os.write(pipe.write_fd, data)
         assert pipe.drain() == data
         assert pipe.held == 0
         pool.give_back(pipe)
 
 
-def test_where_pipes_may_not_grow_the_default_size_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    ask = fcntl.fcntl
+def test_where_pipes_may_not_grow_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past the user's share of pipe pages; a small pipe would be no better than copying."""
 
-    def refuse(fd: int, command: int, argument: int = 0) -> int:
-        if command == fcntl.F_SETPIPE_SZ:
-            raise PermissionError(errno.EPERM, "past the user's limit")
-        return ask(fd, command, argument)
+    def refuse(_fd: int, _command: int, _argument: int) -> int:
+        raise PermissionError(errno.EPERM, "past the user's limit")
 
-    monkeypatch.setattr(fcntl, "fcntl", refuse)
+    before = open_fds()
+    monkeypatch.setattr("fcntl.fcntl", refuse)
     with PipePool() as pool:
-        pipe = pool.take()
-        assert pipe is not None
-        assert 0 < pipe.size < PIPE_SIZE
-        pool.give_back(pipe)
+        assert pool.take() is None
+        assert open_fds() == before
 
 
 def test_where_fds_have_run_out_there_is_no_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
