@@ -60,9 +60,10 @@ class Sweep:
 
     def hurry(self, when: float) -> None:
         """Look again at `when`, if that is before the next look; no two are within FINEST_GRAIN."""
-        soon = max(when, self._earliest)
-        if soon < self._next:
-            self._next = self._sleep.deadline = soon
+        if when < self._next:
+            soon = max(when, self._earliest)
+            if soon < self._next:
+                self._next = self._sleep.deadline = soon
 
     async def run(self) -> None:
         """Sweep until cancelled."""
