@@ -81,8 +81,8 @@ async def test_demo_over_http() -> None:
         assert "server: trioproxy" in index
         facts = json.loads((await proxy.ask(get("/whoami"))).partition("\r\n\r\n")[2])
         assert facts["request"] == "GET /whoami"
-        assert (await proxy.ask("POST /shout HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n", "hello")
-                ).count("HELLO") == 1  # fmt: skip
+        shout = "POST /shout HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n"
+        assert "HELLO" in await proxy.ask(shout, "hello")
         around = await proxy.ask(get("/around/whoami"))
         assert json.loads(around.partition("\r\n\r\n")[2])["from"].startswith("127.0.0.1:")
         assert re.search(r"location: http://example.org/\r\n", await proxy.ask(get("/old")))
@@ -128,8 +128,8 @@ async def test_http() -> None:
         assert "location: http://blog.example.net/blog/1\r\n" in blog
         assert status(await proxy.ask(get("/healthz"))) == 200
         assert status(await proxy.ask(get("/", "nobody.example.com"))) == 404
-        statuses = [status(await proxy.ask(get("/favicon.ico"))) for _ in range(100)]
-        assert set(statuses) == {404, 429}
+        assert proxy.counter("http.ingress.health_check.ok") == 1
+        assert proxy.counter("http.ingress.http_local_rate_limit.ok") == 5
 
 
 async def test_tcp() -> None:
