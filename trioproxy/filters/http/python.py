@@ -5,7 +5,6 @@ from typing import cast
 
 import attrs
 
-from trioproxy.drain.sweep import Sweep
 from trioproxy.filters.chain import Filter, Forward
 from trioproxy.filters.exchange import Exchange
 from trioproxy.filters.http.presence import Presence
@@ -23,20 +22,20 @@ class PythonHttpFilter(Imported):
     def prepare(self, tools: HttpTools) -> "PythonHttpFiltering":
         """Import and make the filter; raises ValueError."""
         made = prepared(self.make(tools.worker.import_path), tools)
-        return PythonHttpFiltering(self.filter, cast("Filter[Exchange]", made), tools.worker.sweep)
+        return PythonHttpFiltering(self.filter, cast("Filter[Exchange]", made), tools)
 
 
 class PythonHttpFiltering:
     """A `python` filter in service: its failures are its exchange's alone."""
 
-    def __init__(self, name: str, made: Filter[Exchange], sweep: Sweep) -> None:
+    def __init__(self, name: str, made: Filter[Exchange], tools: HttpTools) -> None:
         self.name = name
         self._filter = made
-        self._sweep = sweep
+        self._tools = tools
 
     async def __call__(self, exchange: Exchange, forward: Forward[Exchange]) -> None:
         """Call the filter; cancels it where the client leaves unanswered."""
-        with Presence(exchange, self._sweep):
+        with Presence(exchange, self._tools):
             try:
                 await self._filter(exchange, forward)
             except Exception:
