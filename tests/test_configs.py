@@ -15,10 +15,11 @@ import trio
 from planes import open_proxy, open_upstream, say
 
 from trioproxy.cli.main import main
+from trioproxy.filters.registry import REGISTRY
 from trioproxy.filters.testing import Upstream, ask, talk
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from types import ModuleType
 
     from planes import Handler, Proxy
@@ -276,3 +277,25 @@ async def test_chaos() -> None:
         chosen = await proxy.ask(get(headers="x-chaos: abort\r\n"))
         assert status(chosen) == 503
         assert proxy.counter("http.web.fault.aborts_injected") == 1
+
+
+PAGE = (CONFIGS.parent / "docs" / "filters.md").read_text()
+
+
+def test_the_filter_on_the_page_is_the_file() -> None:
+    assert f"```python\n{(CONFIGS / 'redact.py').read_text()}```" in PAGE
+    lines = (CONFIGS / "redact.py").read_text().splitlines()
+    assert len([line for line in lines if line]) <= 30
+
+
+async def test_the_test_on_the_page_passes(load_example: Callable[[str], ModuleType]) -> None:
+    (source,) = re.findall(r"```python\n(from redact .*?)```", PAGE, re.DOTALL)
+    names: dict[str, Callable[[], Awaitable[None]]] = {}
+    exec(source, names)
+    await names["test_a_word_is_found_across_pieces"]()
+
+
+def test_the_page_names_every_filter() -> None:
+    for kind in ("http", "network"):
+        for name in REGISTRY.of(kind):
+            assert f"[`{name}`](configuration-reference.md#{name}-{kind}-filter)" in PAGE

@@ -11,6 +11,7 @@ import trio
 from planes import open_proxy, open_upstream, say
 
 from trioproxy.codec.messages import Response
+from trioproxy.filters.api import ProxyError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -307,6 +308,33 @@ async def test_a_stream_of_events_ends_when_the_client_leaves(
             await until(stream, b"data: 1")
         with trio.fail_after(5):
             await ended.wait()
+
+
+async def test_it_may_answer_for_an_upstream_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def __call__(self: object, exchange: Exchange, forward: Forward[Exchange]) -> None:
+        try:
+            await forward(exchange)
+        except ProxyError as failure:
+            await exchange.respond(200, f"from the attic: {failure.flag}")
+
+    async def broken(stream: trio.SocketStream, _head: str, _body: bytes) -> None:
+        return
+
+    monkeypatch.setattr("filters.http.test_python.echo", broken)
+    async with proxy_with(monkeypatch, __call__) as proxy:
+        assert (await proxy.ask()).endswith("from the attic: UC")
+
+
+async def test_it_may_not_answer_twice(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def __call__(self: object, exchange: Exchange, forward: Forward[Exchange]) -> None:
+        await exchange.respond(200, "once")
+        await forward(exchange)
+
+    async with proxy_with(monkeypatch, __call__) as proxy:
+        assert (await proxy.ask()).endswith("once")
+    assert "the response is on its way already" in caplog.text
 
 
 async def test_an_interim_response_can_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
