@@ -182,6 +182,11 @@ class Exchange:
         await self.stream.respond(self)
         self.complete = True
 
+    @property
+    def has_generators(self) -> bool:
+        """Whether `close_bodies` has anything to do."""
+        return self._generators is not None
+
     async def close_bodies(self) -> None:
         """Close the generators that filters made bodies of, whether or not they came to an end."""
         if self._generators is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trioproxy.codec.body import encode_chunk, encode_trailers
+from trioproxy.codec.errors import UnsafeMessage
 from trioproxy.codec.messages import Framing
 from trioproxy.errors import DownstreamClosed
 from trioproxy.filters.tunnel import Tunnel
@@ -83,7 +84,11 @@ class ResponseWriter:
             response.content_length = length
             response.chunked = False
         self.keep_alive = self._keeps_alive(exchange)
-        return self._codec.encode_response(response, minor=minor, keep_alive=self.keep_alive)
+        try:
+            return self._codec.encode_response(response, minor=minor, keep_alive=self.keep_alive)
+        except UnsafeMessage:
+            exchange.responded = False  # nothing has been sent: it can still be answered
+            raise
 
     def _keeps_alive(self, exchange: Exchange) -> bool:
         client = self._client

@@ -48,7 +48,9 @@ class HttpManaging:
         lent = HttpTools(
             worker=tools,
             codec=self.codec,
-            routes=RouteTable(config.hosts, config.request_headers, config.response_headers),
+            routes=RouteTable(
+                config.hosts, config.request_headers, config.response_headers, tools.origin
+            ),
             stats=self.stats,
             scope=f"http.{config.stat_prefix}",
             upgrades=frozenset(config.upgrades),
@@ -97,6 +99,8 @@ class HttpManaging:
             await self._answer(exchange, error)
         finally:
             stats.downstream_rq_active.add(-1)
+            if exchange.has_generators:
+                await exchange.close_bodies()
             exchange.record.bytes_received += exchange.received
             self.finish(exchange.record)
 
@@ -116,13 +120,15 @@ class HttpManaging:
         record = exchange.record
         record.flags = failure.flag
         record.details = record.details or str(failure)
+        if exchange.complete:
+            return  # the client has its answer; what failed came after it
         if exchange.responded or isinstance(failure, DownstreamClosed):
             self._cut(exchange, failure)
             return
         try:
             await exchange.respond(failure.answer, f"{failure}\n")
-        except DownstreamClosed as closed:
-            self._cut(exchange, closed)
+        except Exception as again:
+            self._cut(exchange, _proxy_error(again))
 
     def _cut(self, exchange: Exchange, failure: ProxyError) -> None:
         """End an exchange that cannot be answered any more, so that the client takes notice."""

@@ -47,6 +47,12 @@ class UpstreamConnection:
         self.error = error
         self.cluster.sweep.hurry(when)
 
+    def turn(self) -> bool:
+        """The reactor saw an event while it was idle: closed by its host, or told unasked."""
+        if self.idle and self.transport.ready & IN:
+            self.cluster.forget(self)
+        return False
+
     def expire(self) -> None:
         """Its time is over: called by the sweep."""
         if self.idle:

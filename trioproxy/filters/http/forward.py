@@ -87,7 +87,7 @@ class Forwarding:
                 await self._deliver(attempt, response)
                 return True
         except StaleConnection:
-            # Kept connections may all have gone with the host's restart; each is tried but once.
+            self._cluster.drop_idle(host)  # where one is stale, so are the others
             if not self._repeatable or self._exchange.request.method not in SAFE_TO_REPEAT:
                 raise
             return await self._attempt(host)
