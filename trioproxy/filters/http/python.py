@@ -1,6 +1,5 @@
 """`python`: an HTTP filter of one's own."""
 
-import logging
 from typing import cast
 
 import attrs
@@ -12,8 +11,6 @@ from trioproxy.filters.http.tools import HttpTools
 from trioproxy.filters.imported import Imported
 from trioproxy.filters.tools import prepared
 
-log = logging.getLogger("trioproxy.python")
-
 
 @attrs.frozen
 class PythonHttpFilter(Imported):
@@ -22,25 +19,17 @@ class PythonHttpFilter(Imported):
     def prepare(self, tools: HttpTools) -> "PythonHttpFiltering":
         """Import and make the filter; raises ValueError."""
         made = prepared(self.make(tools.worker.import_path), tools)
-        return PythonHttpFiltering(self.filter, cast("Filter[Exchange]", made), tools)
+        return PythonHttpFiltering(cast("Filter[Exchange]", made), tools)
 
 
 class PythonHttpFiltering:
-    """A `python` filter in service: its failures are its exchange's alone."""
+    """A `python` filter in service."""
 
-    def __init__(self, name: str, made: Filter[Exchange], tools: HttpTools) -> None:
-        self.name = name
+    def __init__(self, made: Filter[Exchange], tools: HttpTools) -> None:
         self._filter = made
         self._tools = tools
 
     async def __call__(self, exchange: Exchange, forward: Forward[Exchange]) -> None:
-        """Call the filter; cancels it where the client leaves unanswered."""
+        """Call the filter; it is cancelled where the client leaves unanswered."""
         with Presence(exchange, self._tools):
-            try:
-                await self._filter(exchange, forward)
-            except Exception:
-                if not exchange.complete:
-                    raise
-                log.exception("%s failed after the response", self.name)
-            finally:
-                await exchange.close_bodies()
+            await self._filter(exchange, forward)
