@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trioproxy.accesslog.format import DEFAULTS, compile_format, compile_value
-from trioproxy.accesslog.operators import Origin
+from trioproxy.accesslog.origin import Origin
 from trioproxy.accesslog.record import Record
 
 Asking = Callable[..., Record]

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from trioproxy.accesslog.format import compile_value
-from trioproxy.accesslog.operators import PLAIN, Origin, find_operator
+from trioproxy.accesslog.operators import PLAIN, find_operator
+from trioproxy.accesslog.origin import Origin
 from trioproxy.accesslog.record import Record
 
 ORIGIN = Origin(hostname="edge-1", epoch=3, worker=1)

@@ -29,7 +29,7 @@ class Exchange:
     @property
     def said(self) -> tuple[object, ...]:
         """Everything, in a form that compares."""
-        request = attrs.asdict(self.request, recurse=False)
+        request = vars(self.request).copy()
         request["headers"] = self.request.headers.fields
         return (request, self.payload, self.trailers)
 

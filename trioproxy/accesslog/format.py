@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING
 
-from trioproxy.accesslog.operators import NOWHERE, Origin, find_operator
+from trioproxy.accesslog.operators import find_operator
+from trioproxy.accesslog.origin import NOWHERE, Origin
 
 if TYPE_CHECKING:
     from trioproxy.accesslog.operators import Fields, Get, Value

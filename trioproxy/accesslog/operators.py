@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-
-import attrs
+from typing import TYPE_CHECKING
 
 from trioproxy.accesslog.record import Record
 from trioproxy.accesslog.start_time import ISO_8601, compile_start_time
+
+if TYPE_CHECKING:
+    from trioproxy.accesslog.origin import Origin
 
 Value = str | int | None
 Fields = Mapping[bytes, bytes]
@@ -15,18 +17,6 @@ Fields = Mapping[bytes, bytes]
 
 Get = Callable[[Record, Fields, Fields], Value]
 """(record, fields of the request, fields of the response) -> value; None where there is none."""
-
-
-@attrs.frozen
-class Origin:
-    """Which process writes the log."""
-
-    hostname: str = "-"
-    epoch: int = 0
-    worker: int = 0
-
-
-NOWHERE = Origin()
 
 
 def find_operator(name: str, argument: str | None, origin: Origin) -> Get:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
-
-import attrs
 
 if TYPE_CHECKING:
     from trioproxy.headers import Headers
@@ -30,7 +29,7 @@ class RequestHead(Head, Protocol):
     def scheme(self) -> str: ...
 
 
-@attrs.define(eq=False)
+@dataclass(eq=False)
 class Record:
     """The facts of one exchange, filled in as it goes; what stays None is logged as `-`.
 

@@ -77,8 +77,8 @@ class LogFile:
         self._reopen = False
         self._wake = threading.Event()
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"log {output.path}", daemon=True)
-        self._thread.start()
+        self._writing = threading.Thread(target=self._run, name=f"log {output.path}", daemon=True)
+        self._writing.start()
 
     def __repr__(self) -> str:
         waiting = self._bytes_queued - self._bytes_taken
@@ -108,8 +108,8 @@ class LogFile:
 
     def finish_closing(self, timeout: float) -> None:
         """Wait for that up to `timeout` seconds; what is not written then is lost."""
-        self._thread.join(timeout)
-        if self._thread.is_alive():
+        self._writing.join(timeout)
+        if self._writing.is_alive():
             self._dropped(self._lines_in_hand + len(self._lines))
         self._report()
 

@@ -182,12 +182,12 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
-def whole(largest: int = LARGEST) -> Callable[[str], int]:
+def whole(largest: int = LARGEST, expected: str = "a whole number") -> Callable[[str], int]:
     """Return a reader of a whole number."""
 
     def read(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,10}", text) or int(text) > largest:
-            reason = f"expected a whole number from 0 to {largest}, found {text!r}"
+            reason = f"expected {expected} from 0 to {largest}, found {text!r}"
             raise argparse.ArgumentTypeError(reason)
         return int(text)
 
@@ -208,12 +208,7 @@ def seconds(text: str) -> float:
 
 def epoch(text: str) -> int | Literal["auto"]:
     """Read the number of a generation, or `auto`."""
-    if text == "auto":
-        return "auto"
-    try:
-        return whole()(text)
-    except argparse.ArgumentTypeError as error:
-        raise argparse.ArgumentTypeError(f"{error} (or auto)") from None
+    return "auto" if text == "auto" else whole(expected="auto or a whole number")(text)
 
 
 def mode(text: str) -> int:

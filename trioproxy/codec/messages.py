@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import enum
-
-import attrs
+from dataclasses import dataclass, field
 
 from trioproxy.headers import Headers
 
@@ -18,7 +17,7 @@ class Framing(enum.Enum):
     UNTIL_CLOSE = enum.auto()
 
 
-@attrs.define(kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Message:
     """What requests and responses share.
 
@@ -29,7 +28,7 @@ class Message:
     a body sets `content_length` or `chunked` to match; of both, `chunked` wins.
     """
 
-    headers: Headers = attrs.field(factory=Headers)
+    headers: Headers = field(default_factory=Headers)
     minor: int = 1
     content_length: int | None = None
     chunked: bool = False
@@ -38,7 +37,7 @@ class Message:
     connection: frozenset[bytes] = frozenset()
 
 
-@attrs.define(kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Request(Message):
     """A request head.
 
@@ -62,7 +61,7 @@ class Request(Message):
         return Framing.LENGTH if self.content_length else Framing.NONE
 
 
-@attrs.define(kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Response(Message):
     """A response head; `bodiless` if it answers a method that gets no body: HEAD, or a CONNECT
     that succeeded.

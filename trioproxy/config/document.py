@@ -6,11 +6,13 @@ YAML 1.2, where `no` and `on` are words and `12:30` is no number. JSON is YAML.
 
 from __future__ import annotations
 
+import re
 from io import StringIO
 
 import yaml
 from yaml.resolver import BaseResolver
 
+from trioproxy.config.composer import Composer
 from trioproxy.config.nodes import Entries, Items, Node, Scalar
 from trioproxy.config.problems import ConfigError, Place, Problem
 
@@ -19,32 +21,6 @@ TAGS = {
     BaseResolver.DEFAULT_SEQUENCE_TAG,
     BaseResolver.DEFAULT_MAPPING_TAG,
 }
-
-try:
-    from yaml._yaml import CParser
-
-    class Composer(CParser, BaseResolver):
-        """libyaml's parser; every plain scalar stays a text."""
-
-        def __init__(self, stream: StringIO) -> None:
-            CParser.__init__(self, stream)
-            BaseResolver.__init__(self)
-
-except ImportError:
-    from yaml.composer import Composer as PureComposer
-    from yaml.parser import Parser
-    from yaml.reader import Reader
-    from yaml.scanner import Scanner
-
-    class Composer(Reader, Scanner, Parser, PureComposer, BaseResolver):  # type: ignore[no-redef]
-        """The same without libyaml, about ten times slower."""
-
-        def __init__(self, stream: StringIO) -> None:
-            Reader.__init__(self, stream)
-            Scanner.__init__(self)
-            Parser.__init__(self)
-            PureComposer.__init__(self)
-            BaseResolver.__init__(self)
 
 
 def parse(text: str, source: str) -> Node:
@@ -57,11 +33,11 @@ def parse(text: str, source: str) -> Node:
         root = Composer(StringIO(text)).get_single_node()
     except yaml.MarkedYAMLError as error:
         raise ConfigError([syntax_problem(error, text, source)]) from None
+    except UnicodeEncodeError:  # an argument of the command line that is not UTF-8
+        raise ConfigError([Problem(Place(source), "not UTF-8 text")]) from None
     except yaml.reader.ReaderError as error:
         line = text.encode()[: error.position].count(b"\n") + 1
         raise ConfigError([Problem(Place(source, line, 1), error.reason)]) from None
-    except RecursionError:
-        raise ConfigError([Problem(Place(source), "nested too deeply")]) from None
     if root is None:
         return Entries(Place(source, 1, 1), {})
     tree = Tree(source)
@@ -116,9 +92,9 @@ class Tree:
 
 def syntax_problem(error: yaml.MarkedYAMLError, text: str, source: str) -> Problem:
     """Say where the syntax broke and, for the usual pitfalls, what to do about it."""
-    mark = error.context_mark or error.problem_mark
-    if error.context and "flow" in error.context:
-        mark = error.problem_mark
+    # What cannot be scanned is shown where it starts, what cannot be parsed where it breaks.
+    scanning = isinstance(error, yaml.scanner.ScannerError)
+    mark = (scanning and error.context_mark) or error.problem_mark
     if mark is None:
         return Problem(Place(source), str(error.problem))
     place = Place(source, mark.line + 1, mark.column + 1)
@@ -133,6 +109,6 @@ def pitfall(rest: str) -> str:
         return " (indent with spaces, not with tabs)"
     if rest[:1] in {"*", "%", "@", "`", "&", "!"}:
         return f' (text that starts with {rest[0]} must be quoted: quote it, "{rest[0]}...")'
-    if rest.startswith(("::", "[:")):
+    if re.match(r":[:\d]", rest):
         return ' (an IPv6 address must be quoted: quote it, "[::1]:80")'
     return ""

@@ -14,7 +14,7 @@ NULL = re.compile(r"null|Null|NULL|~|")
 BOOL = re.compile(r"(true|True|TRUE)|false|False|FALSE")
 INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 FLOAT = re.compile(
-    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.nan"
+    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 )
 
 Value = str | int | float | bool | None
@@ -42,7 +42,7 @@ class Scalar:
         if INT.fullmatch(text):
             return int(text, 0) if text[1:2] in {"o", "x"} else int(text)
         if FLOAT.fullmatch(text):
-            return float(text.replace(".inf", "inf").replace(".nan", "nan").lower())
+            return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
         return text
 
     def __str__(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import attrs
@@ -44,5 +43,7 @@ class ConfigError(Exception):
 
 def guess(wrong: str, known: Iterable[str]) -> str:
     """Return ` (did you mean 'x'?)` for the known word nearest to `wrong`, or nothing."""
+    from difflib import get_close_matches  # late: without a mistake it is not needed
+
     near = get_close_matches(wrong, list(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""

@@ -7,6 +7,7 @@ hides no other one: siblings are read, names are declared and compared as far as
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, get_args, get_origin
 
 import attrs
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from trioproxy.config.registry import FilterKind, Registry
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Failed:
     """What could not be read; `values` are the fields that could."""
 
@@ -134,6 +135,9 @@ class Reader:
         for name in missing:
             self.fail(node, f"missing {name!r}: {fields[name].meaning}")
         if missing or any(isinstance(value, Failed) for value in values.values()):
+            # What is there may not fit each other either: ask, as far as the class can tell.
+            with suppress(AttributeError, TypeError):
+                self.make(node, part, values)
             return Failed(values)
         return self.make(node, part, values)
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from trioproxy.drain.ladder import Ladder
     from trioproxy.drain.sweep import Sweep
 
+ROUGH = 20 * GRAIN
+
 
 class Stand(Enum):
     """Where a connection stands: which rung of its ladder bounds it."""
@@ -42,6 +44,7 @@ class Lifetime:
 
     __slots__ = (
         "_begun",
+        "_clock",
         "_end",
         "_sweep",
         "expired",
@@ -54,6 +57,7 @@ class Lifetime:
 
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
+        self._clock = sweep.clock
         self._begun = trio.current_time()
         self.scope = trio.CancelScope()
         self.ladder: Ladder = STAY
@@ -100,8 +104,11 @@ class Lifetime:
         """Stay here for at most `timeout` seconds from now, and no longer than the ladder says."""
         self.stands = stands
         self.timeout = timeout
-        now = trio.current_time()
-        when = min(now + timeout, self._end)
+        # The turn's time will do, but not for a short timeout: it may be older by GRAIN.
+        now = self._clock.now if timeout > ROUGH else trio.current_time()
+        when = now + timeout
+        if when > self._end:
+            when = self._end
         if self.ladder is not STAY:
             when = min(when, self._rung())
         self.when = when

@@ -28,10 +28,20 @@ class Timed(Protocol):
         ...
 
 
-class Sweep:
-    """Whoever is in `timed` expires when its time has come, to within FINEST_GRAIN."""
+class Clock(Protocol):
+    """Trio's time in seconds, as of the last turn of the loop."""
 
-    def __init__(self) -> None:
+    now: float
+
+
+class Sweep:
+    """Whoever is in `timed` expires when its time has come, to within FINEST_GRAIN.
+
+    `clock` is whoever takes the time each turn; the sweep sees that it is never older than GRAIN.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
         self.timed: set[Timed] = set()
         self._next = inf
         self._sleep = trio.CancelScope()
@@ -55,7 +65,7 @@ class Sweep:
                 await self._sweep()
 
     async def _sweep(self) -> None:
-        now = trio.current_time()
+        now = self.clock.now = trio.current_time()
         due = []
         soonest = now + GRAIN
         for timed in self.timed:

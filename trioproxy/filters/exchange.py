@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from trioproxy.codec.messages import Response
 from trioproxy.filters.tunnel import Tunnel
+from trioproxy.wire.body import WholeBody, WireBody
 
 if TYPE_CHECKING:
     from trioproxy.accesslog.record import Record
     from trioproxy.codec.messages import Request
     from trioproxy.filters.connection import Connection
 
-BodySource = AsyncIterable[bytes] | bytes
-ResponseBody = BodySource | Tunnel
+Body = AsyncIterable[bytes]
+ResponseBody = Body | Tunnel
+NO_BODY = WholeBody()
 ResponseHook = Callable[["Exchange"], Awaitable[None]]
 
 
@@ -46,6 +48,7 @@ class Exchange:
 
     __slots__ = (
         "_hooks",
+        "_received",
         "connection",
         "record",
         "request",
@@ -61,22 +64,28 @@ class Exchange:
         connection: Connection,
         stream: Stream,
         request: Request,
-        request_body: BodySource,
+        request_body: WholeBody | WireBody,
         record: Record,
     ) -> None:
         self.connection = connection
         self.stream = stream
         self.request = request
-        self.request_body = request_body
+        self.request_body: Body = request_body
+        self._received = request_body
         self.record = record
         self.response: Response | None = None
-        self.response_body: ResponseBody = b""
+        self.response_body: ResponseBody = NO_BODY
         self.responded = False
         self._hooks: list[ResponseHook] | None = None
 
     def __repr__(self) -> str:
         state = self.response.status if self.response is not None else "no response yet"
         return f"<Exchange {self.request.method} {self.request.path} {state}>"
+
+    @property
+    def received(self) -> int:
+        """How many bytes of the request's body have come from the client."""
+        return self._received.size
 
     def on_response(self, hook: ResponseHook) -> None:
         """Have `hook(exchange)` awaited before the response is sent; the last one added first."""
@@ -95,10 +104,10 @@ class Exchange:
             response.headers.set(name, value)
         await self.send(response, body.encode() if isinstance(body, str) else body)
 
-    async def send(self, response: Response, body: ResponseBody) -> None:
+    async def send(self, response: Response, body: ResponseBody | bytes) -> None:
         """Send a response through the filters that asked to see it."""
         self.response = response
-        self.response_body = body
+        self.response_body = WholeBody(body) if isinstance(body, bytes) else body
         while self._hooks:
             await self._hooks.pop()(self)
         self.responded = True

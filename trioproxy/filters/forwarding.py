@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from trioproxy.errors import MethodRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from random import Random
 
     from trioproxy.filters.exchange import Exchange
@@ -18,47 +17,56 @@ FORWARDED_FOR = b"x-forwarded-for"
 FORWARDED_PROTO = b"x-forwarded-proto"
 REQUEST_ID = b"x-request-id"
 VIA = b"via"
+OURS = frozenset({FORWARDED_FOR, FORWARDED_PROTO})
 
 
-def forwarder(config: HttpConnectionManager, rng: Random) -> Callable[[Exchange], None]:
-    """Return what marks each request as forwarded by this connection manager."""
-    trusted = not config.use_remote_address
-    identify = config.generate_request_id
-    upgrades = frozenset(config.upgrades)
-    via = None if config.via is None else b"1.1 " + config.via.encode("latin-1")
+class Forwarder:
+    """Marks each request as forwarded by this connection manager, and refuses what it must."""
 
-    def mark(exchange: Exchange) -> None:
+    def __init__(self, config: HttpConnectionManager, rng: Random) -> None:
+        self._sets_client = config.use_remote_address
+        self._identifies = config.generate_request_id
+        self._upgrades = frozenset(config.upgrades)
+        self._via = None if config.via is None else b"1.1 " + config.via.encode("latin-1")
+        self._rng = rng
+
+    def mark(self, exchange: Exchange) -> None:
+        """Change the request as the configuration says; raises MethodRefused."""
         request = exchange.request
-        fields = request.headers.fields
-        if request.upgrade and request.upgrade not in upgrades:
+        if request.upgrade and request.upgrade not in self._upgrades:
             request.upgrade = ""  # RFC 9110 section 7.8: it may be ignored
-        if request.method == "CONNECT" and "connect" not in upgrades:
+        if request.method == "CONNECT" and "connect" not in self._upgrades:
             raise MethodRefused("CONNECT is not served here")
-        if not trusted:
-            _forwarded_for(fields, exchange)
-        if identify and not any(name == REQUEST_ID for name, _ in fields):
-            fields.append((REQUEST_ID, request_id(rng)))
-        if via is not None:
-            fields.append((VIA, via))
+        fields = request.headers.fields
+        names = {name for name, _ in fields}
+        if self._sets_client:
+            client = exchange.connection.remote_ip.encode() or b"unknown"
+            if not names.isdisjoint(OURS):
+                client = _taken_out(fields, client)
+            fields.append((FORWARDED_FOR, client))
+            fields.append((FORWARDED_PROTO, request.scheme.encode()))
+        if self._identifies and REQUEST_ID not in names:
+            fields.append((REQUEST_ID, request_id(self._rng)))
+        if self._via is not None:
+            fields.append((VIA, self._via))
 
-    return mark
 
-
-def _forwarded_for(fields: list[Field], exchange: Exchange) -> None:
-    client = exchange.connection.remote_ip.encode()
-    kept = []
-    for field in fields:
-        if field[0] == FORWARDED_FOR:
-            client = field[1] + b", " + client if client else field[1]
-        elif field[0] != FORWARDED_PROTO:
-            kept.append(field)
-    kept.append((FORWARDED_FOR, client or b"unknown"))
-    kept.append((FORWARDED_PROTO, exchange.request.scheme.encode()))
-    fields[:] = kept
+def _taken_out(fields: list[Field], client: bytes) -> bytes:
+    """Take our fields out; returns the client behind those that were named before."""
+    named = [value for name, value in fields if name == FORWARDED_FOR]
+    fields[:] = [field for field in fields if field[0] not in OURS]
+    return b", ".join([*named, client])
 
 
 def request_id(rng: Random) -> bytes:
     """Return a random UUID of version 4 (RFC 9562 section 5.4)."""
-    bits = rng.getrandbits(128) & ~(0xF << 76) & ~(0x3 << 62) | 4 << 76 | 2 << 62
-    digits = f"{bits:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}".encode()
+    digits = b"%032x" % rng.getrandbits(128)
+    variant = b"89ab"[digits[16] & 3 : (digits[16] & 3) + 1]
+    return b"%b-%b-4%b-%b%b-%b" % (
+        digits[:8],
+        digits[8:12],
+        digits[13:16],
+        variant,
+        digits[17:20],
+        digits[20:],
+    )

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from math import inf
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import trio
 
 from trioproxy.accesslog.record import Record
-from trioproxy.codec.body import decoder
 from trioproxy.codec.errors import MalformedMessage
 from trioproxy.codec.messages import Response
 from trioproxy.drain.lifetime import Stand
 from trioproxy.errors import DownstreamClosed, DownstreamProtocolError
 from trioproxy.filters.exchange import Exchange, reason_phrase
 from trioproxy.filters.http1_response import ResponseWriter
-from trioproxy.wire.body import WireBody
+from trioproxy.wire.body import WholeBody, WireBody, body_of
 from trioproxy.wire.reader import HeadTooLarge, Reader, Truncated
 
 if TYPE_CHECKING:
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LINGER = 1.0  # s, Envoy's delayed_close_timeout
 LINGER_SIZE = 1 << 20
+PROTOCOLS = ("HTTP/1.0", "HTTP/1.1")
 
 
 class Http1Connection:
     """Reads requests, has the manager run each through its filters, and keeps the connection."""
 
-    __slots__ = ("connection", "exchange", "manager", "reader", "requests", "transport")
+    __slots__ = ("_writer", "connection", "exchange", "manager", "reader", "requests", "transport")
 
     def __init__(self, connection: Connection, manager: HttpManaging) -> None:
         self.connection = connection
@@ -40,68 +41,67 @@ class Http1Connection:
         self.reader = Reader(connection.transport)
         self.requests = 0
         self.exchange: Exchange | None = None
-
-    def sent(self, count: int) -> None:
-        """Count bytes that go to the client."""
-        self.manager.stats.downstream_cx_tx_bytes_total.add(count)
+        self._writer = ResponseWriter(self)
 
     def __repr__(self) -> str:
         return f"<Http1Connection {self.connection.id}, request count {self.requests}>"
 
     async def serve(self) -> None:
         """Serve until either side has enough; raises OSError of the client's socket."""
+        received = self.manager.stats.downstream_cx_rx_bytes_total
         try:
             while await self._serve_one():
-                pass
+                received.add(self.reader.take_count())
         except trio.Cancelled:
             self._say_why()
             raise
+        finally:
+            received.add(self.reader.take_count())
 
     async def _serve_one(self) -> bool:
+        """Serve the next request; returns whether another may follow."""
         lifetime, manager = self.connection.lifetime, self.manager
-        manager.stats.downstream_cx_rx_bytes_total.add(self.reader.uncounted())
         lifetime.stand(Stand.IDLE, manager.idle_timeout)
-        try:
-            head = await self.reader.head(manager.config.max_request_headers, self._begun)
-            if head is None:
-                return False
-            request = manager.codec.parse_request(head)
-        except HeadTooLarge:
-            await self._refuse(431, "request headers too large")
-            return False
-        except Truncated:
-            return False
-        except MalformedMessage as error:
-            await self._refuse(error.status, error.detail)
+        request = await self._next_request()
+        if request is None:
             return False
         lifetime.stand(Stand.STREAM, manager.stream_idle_timeout)
-        return await self._run(request)
-
-    async def _run(self, request: Request) -> bool:
         self.requests += 1
         body = self._body(request)
-        writer = ResponseWriter(self, body)
-        exchange = Exchange(self.connection, writer, request, body, self._record(request))
-        self.exchange = exchange
-        await self.manager.run(exchange)
+        writer = self._writer
+        writer.begin(body)
+        record = self._record(request)
+        self.exchange = exchange = Exchange(self.connection, writer, request, body, record)
+        await manager.run(exchange)
         self.exchange = None
-        exchange.record.bytes_received = body.size
         if writer.keep_alive and body.done:
             return True
-        if not writer.tunnelled:
+        if not writer.over:
             await self._linger()
         return False
 
-    def _body(self, request: Request) -> WireBody:
-        body = WireBody(
-            self.reader,
-            decoder(request),
-            closed=DownstreamClosed,
-            malformed=DownstreamProtocolError,
+    async def _next_request(self) -> Request | None:
+        """Return the next request head; None where there is none, or none that will do."""
+        manager = self.manager
+        try:
+            head = await self.reader.head(manager.max_request_headers, self._begun)
+            return None if head is None else manager.codec.parse_request(head)
+        except HeadTooLarge:
+            await self._refuse(431, "request headers too large")
+        except MalformedMessage as error:
+            await self._refuse(error.status, error.detail)
+        except Truncated:
+            self.manager.stats.downstream_cx_protocol_error.add()
+        return None
+
+    def _body(self, request: Request) -> WholeBody | WireBody:
+        body = body_of(
+            request, self.reader, closed=DownstreamClosed, malformed=DownstreamProtocolError
         )
         if request.expect_continue:
-            body.before_wait = self._invite
             request.expect_continue = False
+            if isinstance(body, WireBody):
+                body.before_wait = self._invite
         return body
 
     def _invite(self) -> None:
@@ -109,9 +109,9 @@ class Http1Connection:
             self.transport.send_nowait(CONTINUE)
 
     def _record(self, request: Request | None) -> Record:
-        record = Record(self.manager.wall_clock(), trio.current_time())
+        record = Record(self.manager.wall_clock(), perf_counter())
         record.request = request
-        record.protocol = "HTTP/1.1" if request is None or request.minor else "HTTP/1.0"
+        record.protocol = PROTOCOLS[1 if request is None else request.minor]
         record.connection_id = self.connection.id
         record.downstream_remote = self.connection.remote
         return record
@@ -125,10 +125,11 @@ class Http1Connection:
         self.manager.stats.downstream_cx_protocol_error.add()
         record = self._record(None)
         record.flags, record.details = "DPE", detail
+        record.status = status
         try:
             await self.transport.send(self._local_answer(status))
         finally:
-            self.manager.finish(record, status)
+            self.manager.finish(record)
         await self._linger()
 
     def _local_answer(self, status: int) -> bytes:

@@ -8,7 +8,7 @@ from trioproxy.codec.body import encode_chunk, encode_trailers
 from trioproxy.codec.messages import Framing
 from trioproxy.errors import DownstreamClosed
 from trioproxy.filters.tunnel import Tunnel
-from trioproxy.wire.body import WireBody
+from trioproxy.wire.body import WholeBody, WireBody
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
@@ -21,135 +21,163 @@ PUMP_FROM = 32 * 1024
 
 
 class ResponseWriter:
-    """The client's side of one exchange; `keep_alive` tells whether another may follow."""
+    """The client's side of each exchange of a connection, one after the other.
 
-    __slots__ = ("_client", "_request_body", "keep_alive", "tunnelled")
+    `keep_alive` tells whether another exchange may follow, `over` that there is no one left to
+    say anything to.
+    """
 
-    def __init__(self, client: Http1Connection, request_body: WireBody) -> None:
+    __slots__ = ("_client", "_codec", "_request_body", "_sent", "_transport", "keep_alive", "over")
+
+    _request_body: WholeBody | WireBody
+
+    def __init__(self, client: Http1Connection) -> None:
         self._client = client
+        self._codec = client.manager.codec
+        self._transport = client.transport
+        self._sent = client.manager.stats.downstream_cx_tx_bytes_total
+        self.keep_alive = False
+        self.over = False
+
+    def begin(self, request_body: WholeBody | WireBody) -> None:
+        """Begin an exchange."""
         self._request_body = request_body
         self.keep_alive = False
-        self.tunnelled = False
 
     async def inform(self, response: Response) -> None:
         """Send an interim response; raises DownstreamClosed."""
-        await self._send(self._client.manager.codec.encode_response(response))
+        await self._send(self._codec.encode_response(response))
 
     def cut(self) -> None:
         """Reset the connection in the middle of a response."""
         self.keep_alive = False
-        self.tunnelled = True
-        self._client.transport.abort()
+        self.over = True
+        self._transport.abort()
 
     async def respond(self, exchange: Exchange) -> None:
         """Send the response, head and body, to the end; raises DownstreamClosed."""
-        response, body = exchange.response, exchange.response_body
+        response, body, record = exchange.response, exchange.response_body, exchange.record
         assert response is not None
-        exchange.record.status = response.status
-        exchange.record.response = response
-        if isinstance(body, Tunnel):
-            await self._tunnel(body, response, exchange)
-            return
+        record.status = response.status
+        record.response = response
         if exchange.request.method == "HEAD":
             response.bodiless = True
-        elif isinstance(body, bytes):
-            response.content_length = len(body)
-            response.chunked = False
-        elif not isinstance(body, WireBody):
-            response.content_length = None
-        minor = exchange.request.minor
-        if minor and response.framing is Framing.UNTIL_CLOSE:
-            response.chunked = True
-        framing = response.framing_to(minor)
-        self.keep_alive = framing is not Framing.UNTIL_CLOSE and self._keeps_alive(exchange)
-        head = self._client.manager.codec.encode_response(
-            response, minor=minor, keep_alive=self.keep_alive
-        )
-        if framing is Framing.NONE:
-            await self._send(head)
-        elif isinstance(body, bytes):
-            exchange.record.bytes_sent = len(body)
-            await self._send(head + body)
+        if type(body) is WholeBody:
+            data = body.available()
+            record.bytes_sent = len(data)
+            await self._send(self._head(response, exchange, len(data)) + data)
+        elif isinstance(body, Tunnel):
+            await self._tunnel(body, response, exchange)
         else:
-            await self._stream(head, body, framing, exchange)
+            await self._stream(response, body, exchange)
 
-    async def _tunnel(self, tunnel: Tunnel, response: Response, exchange: Exchange) -> None:
-        client, stats = self._client, self._client.manager.stats
-        self.tunnelled = True
-        stats.downstream_cx_upgrades_total.add()
-        stats.downstream_cx_upgrades_active.add()
-        try:
-            await self._send(client.manager.codec.encode_response(response))
-            await tunnel.run(exchange, client.reader, client.manager.pipes)
-        except OSError:
-            client.transport.abort()
-        finally:
-            stats.downstream_cx_upgrades_active.add(-1)
+    def _head(self, response: Response, exchange: Exchange, length: int | None) -> bytes:
+        """Decide on framing and keep-alive, and write the head."""
+        minor = exchange.request.minor
+        if length is not None and not response.bodiless:
+            response.content_length = length
+            response.chunked = False
+        self.keep_alive = self._keeps_alive(exchange)
+        return self._codec.encode_response(response, minor=minor, keep_alive=self.keep_alive)
 
     def _keeps_alive(self, exchange: Exchange) -> bool:
-        manager, connection = self._client.manager, self._client.connection
+        client = self._client
+        manager = client.manager
         if not self._request_body.done:
             self._request_body.available()  # what is here already need not cost the connection
         if not exchange.request.keep_alive or not self._request_body.done:
             return False
-        if self._client.requests >= manager.max_requests:
+        if client.requests >= manager.max_requests:
             manager.stats.downstream_cx_max_requests_reached.add()
             return False
-        if connection.lifetime.noticed:
+        if client.connection.lifetime.noticed:
             manager.stats.downstream_cx_drain_close.add()
             return False
         return True
 
     async def _stream(
-        self,
-        head: bytes,
-        body: AsyncIterable[bytes],
-        framing: Framing,
-        exchange: Exchange,
+        self, response: Response, body: AsyncIterable[bytes], exchange: Exchange
     ) -> None:
-        chunked = framing is Framing.CHUNKED
-        record, touch = exchange.record, exchange.connection.lifetime.touch
+        minor, record = exchange.request.minor, exchange.record
+        if not isinstance(body, WireBody):
+            response.content_length = None
+        if minor and response.framing is Framing.UNTIL_CLOSE:
+            response.chunked = True
+        framing = response.framing_to(minor)
+        head = self._head(response, exchange, None)
+        if framing is Framing.UNTIL_CLOSE:
+            self.keep_alive = False
         first = body.available() if isinstance(body, WireBody) else b""
-        data = head + (encode_chunk(first) if chunked else first)
         record.bytes_sent = len(first)
-        if isinstance(body, WireBody):
-            if body.done:
-                await self._send(data + _end(body) if chunked else data)
-                return
-            if body.left >= PUMP_FROM:
-                await self._send(data)
-                await self._pump(body, exchange)
-                return
-        await self._send(data)
+        if framing is Framing.CHUNKED:
+            head += encode_chunk(first)
+            if isinstance(body, WireBody) and body.done:
+                await self._send(head + encode_trailers(body.trailers))
+            else:
+                await self._send(head)
+                await self._relay_chunked(body, exchange)
+        elif framing is Framing.NONE:
+            await self._send(head)
+        else:
+            await self._send(head + first)
+            await self._relay(body, exchange)
+
+    async def _relay(self, body: AsyncIterable[bytes], exchange: Exchange) -> None:
+        if isinstance(body, WireBody) and body.left >= PUMP_FROM:
+            await self._pump(body, exchange)
+            return
+        record, touch = exchange.record, exchange.connection.lifetime.touch
         async for piece in body:
-            if piece:
-                touch()
-                record.bytes_sent += len(piece)
-                await self._send(encode_chunk(piece) if chunked else piece)
-        if chunked:
-            await self._send(_end(body))
+            touch()
+            record.bytes_sent += len(piece)
+            await self._send(piece)
+
+    async def _relay_chunked(self, body: AsyncIterable[bytes], exchange: Exchange) -> None:
+        record, touch = exchange.record, exchange.connection.lifetime.touch
+        async for piece in body:
+            touch()
+            record.bytes_sent += len(piece)
+            await self._send(encode_chunk(piece))
+        trailers = body.trailers if isinstance(body, WireBody) else None
+        await self._send(encode_trailers(trailers))
 
     async def _pump(self, body: WireBody, exchange: Exchange) -> None:
         """Have the reactor move what is left of a body of known length."""
-        record, touch = exchange.record, exchange.connection.lifetime.touch
+        record, touch, count = exchange.record, exchange.connection.lifetime.touch, self._sent
 
         def progress(forth: int, _back: int) -> None:
             touch()
             record.bytes_sent += forth
+            count.add(forth)
 
         try:
-            await body.pump(self._client.transport, self._client.manager.pipes, progress)
+            await body.pump(self._transport, self._client.manager.pipes, progress)
         except OSError as error:
             raise DownstreamClosed(error.strerror or str(error)) from error
+
+    async def _tunnel(self, tunnel: Tunnel, response: Response, exchange: Exchange) -> None:
+        client, stats = self._client, self._client.manager.stats
+        self.over = True
+
+        def count(forth: int, back: int) -> None:
+            stats.downstream_cx_rx_bytes_total.add(forth)
+            stats.downstream_cx_tx_bytes_total.add(back)
+
+        stats.downstream_cx_upgrades_total.add()
+        stats.downstream_cx_upgrades_active.add()
+        try:
+            await self._send(self._codec.encode_response(response))
+            await tunnel.run(exchange, client.reader, client.manager.pipes, count)
+        except OSError:
+            self._transport.abort()
+        finally:
+            stats.downstream_cx_upgrades_active.add(-1)
 
     async def _send(self, data: bytes) -> None:
-        self._client.sent(len(data))
+        self._sent.add(len(data))
         try:
-            await self._client.transport.send(data)
+            sent = self._transport.send_nowait(data)
+            if sent < len(data):
+                await self._transport.send(memoryview(data)[sent:])
         except OSError as error:
             raise DownstreamClosed(error.strerror or str(error)) from error
-
-
-def _end(body: AsyncIterable[bytes]) -> bytes:
-    trailers = body.trailers if isinstance(body, WireBody) else None
-    return encode_trailers(trailers)

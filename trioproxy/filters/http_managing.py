@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from math import inf
+from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
 import trio
@@ -11,7 +12,7 @@ import trio
 from trioproxy.codec.h1 import Codec
 from trioproxy.errors import DownstreamClosed, FilterFailed, ProxyError
 from trioproxy.filters.chain import chain
-from trioproxy.filters.forwarding import forwarder
+from trioproxy.filters.forwarding import Forwarder
 from trioproxy.filters.http.routing import RouteTable
 from trioproxy.filters.http.tools import HttpTools
 from trioproxy.filters.http1 import Http1Connection
@@ -41,6 +42,7 @@ class HttpManaging:
         self.idle_timeout = config.idle_timeout or inf
         self.stream_idle_timeout = config.stream_idle_timeout or inf
         self.request_headers_timeout = config.request_headers_timeout or inf
+        self.max_request_headers = config.max_request_headers
         self.max_requests = config.max_requests_per_connection or inf
         self._log = tools.access_log(config.access_log) if config.access_log else None
         lent = HttpTools(
@@ -54,7 +56,7 @@ class HttpManaging:
         )
         filters = [prepared(each, lent) for each in config.http_filters]
         self._chain = chain(cast("list[Filter[Exchange]]", filters))
-        self._mark = forwarder(config, tools.rng)
+        self._mark = Forwarder(config, tools.rng).mark
 
     async def __call__(self, connection: Connection, _forward: Forward[Connection]) -> None:
         """Serve one connection to its end."""
@@ -63,20 +65,19 @@ class HttpManaging:
         stats.downstream_cx_http1_total.add()
         stats.downstream_cx_active.add()
         stats.downstream_cx_http1_active.add()
-        started = trio.current_time()
+        started = perf_counter()
         if self.config.max_connection_duration is not None:
             connection.lifetime.limit(self.config.max_connection_duration)
         client = Http1Connection(connection, self)
         try:
             await client.serve()
-        except OSError:
+        except OSError:  # the client's socket failed
             stats.downstream_cx_destroy_remote.add()
         finally:
             stats.downstream_cx_active.add(-1)
             stats.downstream_cx_http1_active.add(-1)
             stats.downstream_cx_destroy.add()
-            stats.downstream_cx_rx_bytes_total.add(client.reader.uncounted())
-            stats.downstream_cx_length_ms.record((trio.current_time() - started) * 1000)
+            stats.downstream_cx_length_ms.record((perf_counter() - started) * 1000)
 
     async def run(self, exchange: Exchange) -> None:
         """Run one exchange through the filters; it is answered and logged afterwards."""
@@ -84,7 +85,6 @@ class HttpManaging:
         stats.downstream_rq_total.add()
         stats.downstream_rq_http1_total.add()
         stats.downstream_rq_active.add()
-        record = exchange.record
         try:
             self._mark(exchange)
             await self._chain(exchange)
@@ -97,15 +97,15 @@ class HttpManaging:
             await self._answer(exchange, error)
         finally:
             stats.downstream_rq_active.add(-1)
-            self.finish(record, record.status)
+            exchange.record.bytes_received += exchange.received
+            self.finish(exchange.record)
 
-    def finish(self, record: Record, status: int) -> None:
+    def finish(self, record: Record) -> None:
         """Count and log an exchange that is over."""
         stats = self.stats
-        record.status = status
-        record.ended = trio.current_time()
-        if status:
-            stats.downstream_rq_response(status)
+        record.ended = perf_counter()
+        if record.status:
+            stats.downstream_rq_response(record.status)
         stats.downstream_rq_time.record((record.ended - record.started) * 1000)
         if self._log is not None:
             self._log(record)

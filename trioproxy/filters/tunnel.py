@@ -11,6 +11,7 @@ from trioproxy.reactor.pump import Pump
 if TYPE_CHECKING:
     from trioproxy.filters.exchange import Exchange
     from trioproxy.reactor.pipes import PipePool
+    from trioproxy.reactor.pump import Progress
     from trioproxy.upstream.connection import UpstreamConnection
     from trioproxy.wire.reader import Reader
 
@@ -28,7 +29,9 @@ class Tunnel:
         self.held = held
         self.idle_timeout = idle_timeout
 
-    async def run(self, exchange: Exchange, client: Reader, pipes: PipePool) -> None:
+    async def run(
+        self, exchange: Exchange, client: Reader, pipes: PipePool, count: Progress
+    ) -> None:
         """Let the bytes flow until both directions have ended; raises OSError."""
         lifetime, record = exchange.connection.lifetime, exchange.record
         stats = self.connection.cluster.stats
@@ -37,6 +40,7 @@ class Tunnel:
 
         def progress(forth: int, back: int) -> None:
             lifetime.touch()
+            count(forth, back)
             record.bytes_received += forth
             record.bytes_sent += back
             stats.upstream_cx_tx_bytes_total.add(forth)

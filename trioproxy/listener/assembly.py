@@ -17,15 +17,16 @@ from trioproxy.drain.sweep import Sweep
 from trioproxy.filters.tools import Tools
 from trioproxy.listener.listener import Listener
 from trioproxy.listener.plane import Plane
-from trioproxy.reactor.epoll import open_reactor
 from trioproxy.reactor.pipes import PipePool
+from trioproxy.reactor.running import open_reactor
 from trioproxy.stats.server import FilesystemStats
-from trioproxy.upstream.cluster import Cluster, ClusterTools
+from trioproxy.upstream.cluster import Cluster
+from trioproxy.upstream.tools import ClusterTools
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from trioproxy.accesslog.operators import Origin
+    from trioproxy.accesslog.origin import Origin
     from trioproxy.accesslog.record import Record
     from trioproxy.config.access_log import AccessLog
     from trioproxy.config.server import Config
@@ -58,8 +59,9 @@ async def open_plane(config: Config, writer: Writer, origin: Origin) -> AsyncIte
     Raises OSError where an access log cannot be opened.
     """
     dropped = FilesystemStats(writer).write_dropped
-    sweep, rng = Sweep(), random.Random()
+    rng = random.Random()
     async with open_reactor() as reactor, trio.open_nursery() as connections:
+        sweep = Sweep(reactor)
         with AccessLogs(dropped.add) as files, PipePool() as pipes:
             lent = ClusterTools(reactor, sweep, writer, rng)
             clusters = {each.name: Cluster(each, lent) for each in config.clusters}

@@ -25,15 +25,12 @@ share of a turn goes on in the next one, without an event.
 from __future__ import annotations
 
 import select
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
 import trio
 from trio.lowlevel import checkpoint, reschedule, wait_readable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from trioproxy.reactor.transport import Transport
 
 IN = select.EPOLLIN
@@ -53,13 +50,17 @@ class Pumping(Protocol):
 
 
 class Reactor:
-    """The epoll set and the transports registered in it."""
+    """The epoll set and the transports registered in it.
 
-    __slots__ = ("_epoll", "_unfinished", "transports")
+    `now` is Trio's time, in seconds, as of this turn: reading a clock costs more than it tells.
+    """
+
+    __slots__ = ("_epoll", "_unfinished", "now", "transports")
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._unfinished: list[Pumping] = []
+        self.now = trio.current_time()
         self.transports: dict[int, Transport] = {}
 
     def __repr__(self) -> str:
@@ -91,6 +92,7 @@ class Reactor:
         while True:
             if not self._unfinished:
                 await wait_readable(epoll_fd)
+            self.now = trio.current_time()
             self._dispatch(poll(0, EVENTS_PER_TURN))
             if self._unfinished:
                 self._continue()
@@ -119,16 +121,3 @@ class Reactor:
         """Close the epoll set; the transports' sockets stay open."""
         self._epoll.close()
         self.transports.clear()
-
-
-@asynccontextmanager
-async def open_reactor() -> AsyncIterator[Reactor]:
-    """A running reactor; leaving the block stops it."""
-    reactor = Reactor()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(reactor.run)
-        try:
-            yield reactor
-        finally:
-            nursery.cancel_scope.cancel()
-            reactor.close()

@@ -72,12 +72,12 @@ class Transport:
 
     async def receive(self, size: int = RECEIVE_SIZE) -> bytes:
         """Return what has arrived, at most `size` bytes; empty at the end of the stream."""
+        if self.patience <= 0:
+            await self.give_way()
         while True:
             if self.ready & IN:
                 data = self.receive_nowait(size)
                 if data is not None:
-                    if self.ready & IN:
-                        await self._yield_at_times()
                     return data
             await self.park(IN)
 
@@ -90,6 +90,7 @@ class Transport:
             return None
         if len(data) < size and not self.hangup:
             self.ready &= ~IN
+        self.patience -= 1
         return data
 
     async def send(self, data: bytes | memoryview) -> None:
@@ -163,12 +164,13 @@ class Transport:
         self.unpark()
         return Abort.SUCCEEDED
 
-    async def _yield_at_times(self) -> None:
-        # A peer that is always ready must not keep the loop from everybody else.
-        self.patience -= 1
-        if self.patience <= 0:
-            self.patience = TURNS_BEFORE_YIELD
-            await checkpoint()
+    async def give_way(self) -> None:
+        """Let the others run: a peer that is always ready must not starve them.
+
+        Due where `patience` has run out, before a read: cancelled here, nothing is lost.
+        """
+        self.patience = TURNS_BEFORE_YIELD
+        await checkpoint()
 
     def shutdown_write(self) -> None:
         """Send FIN; the peer may still send. Quiet where the connection is already gone."""

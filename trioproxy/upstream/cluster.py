@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-import attrs
 import trio
 
 from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow
+from trioproxy.reactor.epoll import IN
 from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, HostStats
 from trioproxy.upstream.breaker import Breaker
 from trioproxy.upstream.connection import connect
@@ -17,23 +17,10 @@ from trioproxy.upstream.lb import Balancer
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from random import Random
 
     from trioproxy.config import cluster as config
-    from trioproxy.drain.sweep import Sweep
-    from trioproxy.reactor.epoll import Reactor
-    from trioproxy.stats.writer import Writer
     from trioproxy.upstream.connection import UpstreamConnection
-
-
-@attrs.frozen
-class ClusterTools:
-    """What the clusters of a worker work with."""
-
-    reactor: Reactor
-    sweep: Sweep
-    stats: Writer
-    rng: Random
+    from trioproxy.upstream.tools import ClusterTools
 
 
 class Cluster:
@@ -93,7 +80,7 @@ class Cluster:
         where too many wait already, or ConnectFailed.
         """
         while True:
-            connection = self._take_idle(host)
+            connection = self.take_idle(host)
             if connection is not None:
                 return connection
             if self.connections.admits or self._evict():
@@ -102,24 +89,25 @@ class Cluster:
 
     def release(self, connection: UpstreamConnection) -> None:
         """Take back a connection whose exchange is complete, for the next one or to close it."""
-        worn = (
-            connection.requests >= self._max_requests
-            or trio.current_time() - connection.begun >= self._max_age
-        )
+        now = self.sweep.clock.now
+        worn = connection.requests >= self._max_requests or now - connection.begun >= self._max_age
         if worn or not connection.settle():
             connection.close()
             return
         connection.idle = True
-        connection.when = trio.current_time() + self._idle_timeout
+        connection.when = now + self._idle_timeout
         connection.host.idle.append(connection)
-        self._waiting.unpark()
+        if self.pending.active:
+            self._waiting.unpark()
 
-    def _take_idle(self, host: Host) -> UpstreamConnection | None:
+    def take_idle(self, host: Host) -> UpstreamConnection | None:
+        """Lend an idle connection to the host; None where there is none."""
         while host.idle:
             connection = host.idle.pop()
             connection.idle = False
             connection.when = inf
-            if not connection.stale:
+            # One that is readable was closed by its host, or told something nobody asked for.
+            if not connection.transport.ready & IN:
                 return connection
             connection.close()
         return None

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from trioproxy.upstream.cluster import Cluster
     from trioproxy.upstream.host import Host
 
+SOON = 1.0  # s: what the sweep might otherwise see too late
+
 
 class UpstreamConnection:
     """A transport to `host`; the sweep watches `when`, a time on Trio's clock in seconds.
@@ -45,7 +47,9 @@ class UpstreamConnection:
         """From `when` on, a task that waits for the host gets `error` raised (inf: never)."""
         self.when = when
         self.error = error
-        self.cluster.sweep.hurry(when)
+        sweep = self.cluster.sweep
+        if when < sweep.clock.now + SOON:
+            sweep.hurry(when)
 
     def expire(self) -> None:
         """Its time is over: called by the sweep."""
@@ -54,11 +58,6 @@ class UpstreamConnection:
             self.cluster.forget(self)
         else:
             self.transport.interrupt(self.error())
-
-    @property
-    def stale(self) -> bool:
-        """Whether the host has closed it, or sent what nobody asked for, while it was idle."""
-        return bool(self.transport.hangup or self.transport.ready & IN)
 
     def settle(self) -> bool:
         """Look whether anything is left to read; returns whether the connection is clean."""

@@ -25,6 +25,18 @@ class Host:
         self.idle: list[UpstreamConnection] = []
         self.stats = stats
 
+    def begin(self) -> None:
+        """Count a request to it."""
+        self.active += 1
+        self.stats.rq_total.add()
+        self.stats.rq_active.add()
+
+    def end(self, *, succeeded: bool) -> None:
+        """Count a request to it out."""
+        self.active -= 1
+        self.stats.rq_active.add(-1)
+        (self.stats.rq_success if succeeded else self.stats.rq_error).add()
+
     def __repr__(self) -> str:
         health = "healthy" if self.healthy else "unhealthy"
         return f"<Host {self.name} {health}, {self.active} active, {len(self.idle)} idle>"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from trioproxy.codec.body import Length
+from trioproxy.codec.body import Length, decoder
 from trioproxy.codec.errors import MalformedMessage, TruncatedMessage
+from trioproxy.codec.messages import Framing
+from trioproxy.headers import Headers
 from trioproxy.reactor.flow import Flow
 from trioproxy.reactor.pump import Pump
 
@@ -14,14 +16,53 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from trioproxy.codec.body import Body
+    from trioproxy.codec.messages import Request, Response
     from trioproxy.errors import ProxyError
-    from trioproxy.headers import Headers
     from trioproxy.reactor.pipes import PipePool
     from trioproxy.reactor.pump import Progress
     from trioproxy.reactor.transport import Transport
     from trioproxy.wire.reader import Reader
 
 BODY_SIZE = 64 * 1024
+NO_FIELDS = Headers()
+
+
+class WholeBody:
+    """A body that is all here: the common case, which then costs next to nothing.
+
+    It has what `WireBody` has; `size` is its length until it was taken, and after.
+    """
+
+    __slots__ = ("_data", "size")
+
+    done = True
+    left = 0
+    trailers = NO_FIELDS
+
+    def __init__(self, data: bytes = b"") -> None:
+        self._data = data
+        self.size = len(data)
+
+    def __repr__(self) -> str:
+        return f"<WholeBody {self.size} bytes>"
+
+    def available(self) -> bytes:
+        """Return all of it, once."""
+        data, self._data = self._data, b""
+        return data
+
+    async def read(self) -> bytes:
+        """Return all of it, then nothing."""
+        return self.available()
+
+    def __aiter__(self) -> WholeBody:
+        return self
+
+    async def __anext__(self) -> bytes:
+        data = self.available()
+        if not data:
+            raise StopAsyncIteration
+        return data
 
 
 class WireBody:
@@ -148,6 +189,25 @@ class WireBody:
         if not payload:
             raise StopAsyncIteration
         return payload
+
+
+def body_of(
+    message: Request | Response,
+    reader: Reader,
+    *,
+    closed: type[ProxyError],
+    malformed: type[ProxyError],
+) -> WholeBody | WireBody:
+    """Return the body of a message whose head was just read; the errors are those of `WireBody`."""
+    framing = message.framing
+    if framing is Framing.NONE:
+        return WholeBody()
+    if framing is Framing.LENGTH:
+        length, pending = message.content_length or 0, reader.pending
+        if length <= len(pending):
+            reader.pending = pending[length:]
+            return WholeBody(pending[:length])
+    return WireBody(reader, decoder(message), closed=closed, malformed=malformed)
 
 
 def _connected(transport: Transport) -> bool:

@@ -27,11 +27,10 @@ class Truncated(Exception):
 class Reader:
     """The receiving half of a connection: `pending` was received and not used yet.
 
-    `received` counts all bytes that came in.
+    `received` counts the bytes that came in.
     """
 
     __slots__ = (
-        "_counted",
         "_other",
         "_other_first",
         "_other_flags",
@@ -44,7 +43,6 @@ class Reader:
         self.transport = transport
         self.pending = pending
         self.received = 0
-        self._counted = 0
         self._other: Transport | None = None
         self._other_flags = 0
         self._other_first: type[Exception] = Exception
@@ -59,31 +57,30 @@ class Reader:
         Raises HeadTooLarge past `limit` bytes, Truncated at an end in the middle, what
         `watch` was told to raise, OSError.
         """
-        data = self.pending
-        while True:
+        data = self.pending or await self.receive()
+        while data:
             end = data.find(HEAD_END, 0, limit)
             if end > 0:
                 self.pending = data[end + 4 :]
                 return data[:end]
             if data[:2] == EMPTY_LINE:  # RFC 9112 section 2.2: one may come before a request
-                data = data[2:]
+                data = data[2:] or await self.receive()
                 continue
             if len(data) >= limit:
                 raise HeadTooLarge
-            self.pending = data
-            if data and begun is not None:
+            if begun is not None:
                 begun()
                 begun = None
             more = await self.receive()
             if not more:
-                if data:
-                    raise Truncated
-                return None
-            data = data + more if data else more
+                raise Truncated
+            data += more
+        self.pending = b""
+        return None
 
-    def uncounted(self) -> int:
-        """Return how many bytes came in since the last time that this was asked."""
-        count, self._counted = self.received - self._counted, self.received
+    def take_count(self) -> int:
+        """Return how many bytes were received, and begin to count anew."""
+        count, self.received = self.received, 0
         return count
 
     def watch(self, other: Transport, flags: int, first: type[Exception]) -> None:
@@ -99,9 +96,18 @@ class Reader:
 
     async def receive(self, size: int = RECEIVE_SIZE) -> bytes:
         """Return bytes from the transport itself, empty at the end; `pending` is the caller's."""
-        if self._other is not None:
-            await self._look_out(self._other)
-        data = await self.transport.receive(size)
+        transport = self.transport
+        if transport.patience <= 0:
+            await transport.give_way()
+        while True:
+            if transport.ready & IN:
+                data = transport.receive_nowait(size)
+                if data is not None:
+                    break
+            if self._other is None:
+                await transport.park(IN)
+            else:
+                await self._look_out(self._other)
         self.received += len(data)
         return data
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from trioproxy.accesslog.operators import Origin
+from trioproxy.accesslog.origin import Origin
 from trioproxy.accesslog.record import Record
 from trioproxy.codec.messages import Request
 from trioproxy.config.headers import UNCHANGED, HeaderOperations

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from math import inf
+from time import perf_counter
 from typing import TYPE_CHECKING, Self
 
-import trio
-
-from trioproxy.codec.body import decoder
 from trioproxy.codec.errors import MalformedMessage
 from trioproxy.errors import (
     DownstreamClosed,
@@ -15,9 +13,8 @@ from trioproxy.errors import (
     UpstreamProtocolError,
     UpstreamReset,
 )
-from trioproxy.filters.connection import local_address
 from trioproxy.reactor.epoll import HANGUP
-from trioproxy.wire.body import WireBody
+from trioproxy.wire.body import WholeBody, WireBody, body_of
 from trioproxy.wire.reader import HeadTooLarge, Reader, Truncated
 
 if TYPE_CHECKING:
@@ -48,6 +45,8 @@ class Attempt:
     __slots__ = (
         "_codec",
         "_kept",
+        "_leased",
+        "_started",
         "body",
         "cluster",
         "connection",
@@ -55,36 +54,33 @@ class Attempt:
         "host",
         "reader",
         "response",
-        "started",
         "upload",
     )
 
     connection: UpstreamConnection
     reader: Reader
-    body: WireBody
+    body: WholeBody | WireBody
 
     def __init__(
         self, exchange: Exchange, cluster: Cluster, host: Host, upload: Upload, codec: Codec
     ) -> None:
         self._codec = codec
         self._kept = False
+        self._started = perf_counter()
         self.exchange = exchange
         self.cluster = cluster
         self.host = host
         self.upload = upload
+        self._leased = False
         self.response: Response | None = None
-        self.started = trio.current_time()
 
     def __repr__(self) -> str:
         return f"<Attempt at {self.host.name}>"
 
     def __enter__(self) -> Self:
-        self.host.active += 1
-        stats = self.cluster.stats
-        stats.upstream_rq_total.add()
-        stats.upstream_rq_active.add()
-        self.host.stats.rq_total.add()
-        self.host.stats.rq_active.add()
+        self.host.begin()
+        self.cluster.stats.upstream_rq_total.add()
+        self.cluster.stats.upstream_rq_active.add()
         return self
 
     def __exit__(
@@ -93,26 +89,22 @@ class Attempt:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        host, stats = self.host, self.cluster.stats
-        host.active -= 1
+        stats, response = self.cluster.stats, self.response
         stats.upstream_rq_active.add(-1)
-        host.stats.rq_active.add(-1)
-        if hasattr(self, "connection"):
+        if self._leased:
             self._leave(clean=kind is None)
-        if self.response is not None:
-            status = self.response.status
-            stats.upstream_rq_response(status)
-            stats.upstream_rq_time.record((trio.current_time() - self.started) * 1000)
-            (host.stats.rq_success if status < 500 else host.stats.rq_error).add()
-        elif isinstance(error, UpstreamError):
-            host.stats.rq_error.add()
-        elif kind is not None:
-            stats.upstream_rq_cancelled.add()
+        if response is not None:
+            stats.upstream_rq_response(response.status)
+            stats.upstream_rq_time.record((perf_counter() - self._started) * 1000)
+            self.host.end(succeeded=response.status < 500)
+        else:
+            self.host.end(succeeded=False)
+            if not isinstance(error, UpstreamError):
+                stats.upstream_rq_cancelled.add()
 
     def _leave(self, *, clean: bool) -> None:
-        connection, response = self.connection, self.response
-        stats = self.cluster.stats
-        stats.upstream_cx_rx_bytes_total.add(self.reader.received)
+        connection, reader, response = self.connection, self.reader, self.response
+        self.cluster.stats.upstream_cx_rx_bytes_total.add(reader.received)
         connection.when = inf
         if (
             clean
@@ -120,7 +112,7 @@ class Attempt:
             and response.keep_alive
             and self.body.done
             and self.upload.done
-            and not self.reader.pending
+            and not reader.pending
         ):
             self.cluster.release(connection)
         else:
@@ -128,32 +120,32 @@ class Attempt:
 
     async def send(self) -> None:
         """Lease a connection and send the request; raises UpstreamError, AnsweredEarly."""
-        exchange, record = self.exchange, self.exchange.record
-        self.connection = connection = await self.cluster.lease(self.host)
+        request, upload = self.exchange.request, self.upload
+        connection = self.cluster.take_idle(self.host) or await self.cluster.lease(self.host)
+        self.connection = connection
+        self._leased = True
         self.reader = Reader(connection.transport)
         self._kept = connection.requests > 0
         connection.requests += 1
-        request = exchange.request
         if self._kept and request.method not in SAFE_TO_REPEAT and not connection.settle():
             raise StaleConnection("closed while idle")
-        record.upstream_host = self.host.name
         head = self._codec.encode_request(request)
         try:
-            await self.upload.send(head, connection.transport)
+            await upload.send(head, connection.transport)
         except UpstreamReset as error:
             raise self._reset(str(error)) from error
         finally:
-            self.cluster.stats.upstream_cx_tx_bytes_total.add(len(head) + self.upload.sent)
+            self.cluster.stats.upstream_cx_tx_bytes_total.add(len(head) + upload.sent)
 
     async def receive(self) -> Response:
-        """Return the response head, `body` is set; interim responses are passed on.
+        """Return the response head, and `body` is set; interim responses are passed on.
 
         Raises UpstreamError, or DownstreamClosed where the client hangs up meanwhile.
         """
-        client = self.exchange.connection.transport
+        client, reader = self.exchange.connection.transport, self.reader
         if not client.hangup:
             # A client that had closed its half with the request itself still wants an answer.
-            self.reader.watch(client, HANGUP, DownstreamClosed)
+            reader.watch(client, HANGUP, DownstreamClosed)
         while True:
             response = await self._receive_head()
             if response.status >= 200 or response.status == 101:
@@ -161,10 +153,7 @@ class Attempt:
             if response.status != 100 and self.exchange.request.minor:
                 await self.exchange.stream.inform(response)
         self.response = response
-        self.connection.when = inf
-        self.body = WireBody(
-            self.reader, decoder(response), closed=UpstreamReset, malformed=UpstreamProtocolError
-        )
+        self.body = body_of(response, reader, closed=UpstreamReset, malformed=UpstreamProtocolError)
         return response
 
     async def _receive_head(self) -> Response:
@@ -186,8 +175,3 @@ class Attempt:
         if self._kept and not self.reader.received:
             return StaleConnection(detail)
         return UpstreamReset(detail)
-
-    @property
-    def upstream_local(self) -> str:
-        """The address that the connection goes out from."""
-        return local_address(self.connection.transport.sock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import trio
@@ -21,48 +22,38 @@ from trioproxy.filters.tunnel import Tunnel
 if TYPE_CHECKING:
     from trioproxy.codec.messages import Response
     from trioproxy.filters.exchange import Exchange
-    from trioproxy.filters.http.retry import RetryPolicy
+    from trioproxy.filters.http.plan import Plan
     from trioproxy.filters.http.tools import HttpTools
     from trioproxy.upstream.cluster import Cluster
+    from trioproxy.upstream.connection import UpstreamConnection
     from trioproxy.upstream.host import Host
 
 
 class Forwarding:
     """One exchange on its way to `cluster`: what was tried, and until when it may take.
 
-    `timeout` runs from the end of the request to the response head, retries included; 0: none.
+    The route's timeout runs from the end of the request to the response head, retries included.
     """
 
     __slots__ = (
         "_cluster",
         "_deadline",
         "_exchange",
-        "_policy",
-        "_retries",
+        "_plan",
         "_retrying",
-        "_timeout",
         "_tools",
         "_tried",
         "_upload",
     )
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        cluster: Cluster,
-        timeout: float,
-        policy: RetryPolicy | None,
-        tools: HttpTools,
-    ) -> None:
+    def __init__(self, exchange: Exchange, cluster: Cluster, plan: Plan, tools: HttpTools) -> None:
         self._exchange = exchange
         self._cluster = cluster
-        self._timeout = timeout or inf
-        self._policy = policy
+        self._plan = plan
         self._tools = tools
         self._deadline = inf
         self._upload = Upload(exchange)
         self._tried: list[Host] = []
-        self._retries = 0
         self._retrying = False
 
     async def run(self) -> None:
@@ -71,17 +62,30 @@ class Forwarding:
             while not await self._attempt(self._cluster.pick(self._tried)):
                 await self._pause()
         finally:
-            self._end_retry()
+            if self._retrying:
+                self._cluster.retries.leave()
 
     async def _attempt(self, host: Host) -> bool:
         """Try one host; returns False where another try is to be made."""
         record = self._exchange.record
         record.attempts += 1
         record.upstream_host = host.name
-        attempt = Attempt(self._exchange, self._cluster, host, self._upload, self._tools.codec)
         try:
-            with attempt:
-                return await self._follow(attempt)
+            with Attempt(
+                self._exchange, self._cluster, host, self._upload, self._tools.codec
+            ) as attempt:
+                try:
+                    await attempt.send()
+                except AnsweredEarly:
+                    await self._duplex(attempt)
+                    return True
+                self._limit(attempt.connection)
+                response = await attempt.receive()
+                attempt.connection.when = inf
+                if self._replaces(response, host):
+                    return False
+                await self._deliver(attempt, response)
+                return True
         except StaleConnection:
             # Kept connections may all have gone with the host's restart; each is tried but once.
             if not self._repeatable or self._exchange.request.method not in SAFE_TO_REPEAT:
@@ -94,21 +98,16 @@ class Forwarding:
                 raise
             return False
 
-    async def _follow(self, attempt: Attempt) -> bool:
-        try:
-            await attempt.send()
-        except AnsweredEarly:
-            await self._duplex(attempt)
-            return True
-        self._limit(attempt)
-        response = await attempt.receive()
-        if self._policy is not None and self._policy.wants_instead_of(response.status):
-            if self._again(attempt.host, wanted=True):
-                return False
-        elif self._retries:
+    def _replaces(self, response: Response, host: Host) -> bool:
+        """Whether another try is to be made instead of passing this response on."""
+        policy = self._plan.retry
+        if policy is None:
+            return False
+        if policy.wants_instead_of(response.status):
+            return self._again(host, wanted=True)
+        if self._tried:
             self._cluster.stats.upstream_rq_retry_success.add()
-        await self._deliver(attempt, response)
-        return True
+        return False
 
     async def _duplex(self, attempt: Attempt) -> None:
         """Take the rest of the request up while the response already comes down."""
@@ -123,23 +122,22 @@ class Forwarding:
         except UpstreamReset:
             return  # the host reads no more; whatever it answered is still there to be read
         if attempt.response is None:
-            self._limit(attempt)
+            self._limit(attempt.connection)
 
-    def _limit(self, attempt: Attempt) -> None:
+    def _limit(self, connection: UpstreamConnection) -> None:
         """The request is out: from now on the response head is waited for."""
-        now = trio.current_time()
         if self._deadline == inf:
-            self._deadline = now + self._timeout
-        until, error = self._deadline, UpstreamTimeout
-        share = self._policy and self._policy.per_try_timeout
-        if share and now + share < until:
-            until, error = now + share, TryTimeout
-        if until != inf:
-            attempt.connection.wait_until(until, error)
+            self._deadline = trio.current_time() + self._plan.timeout
+        connection.wait_until(self._deadline, UpstreamTimeout)
+        retry = self._plan.retry
+        if retry is not None and retry.per_try_timeout is not None:
+            until = trio.current_time() + retry.per_try_timeout
+            if until < self._deadline:
+                connection.wait_until(until, TryTimeout)
 
     async def _deliver(self, attempt: Attempt, response: Response) -> None:
         exchange, record = self._exchange, self._exchange.record
-        record.response_started = trio.current_time()
+        record.response_started = perf_counter()
         record.details = "via_upstream"
         if response.status != 101:
             await exchange.send(response, attempt.body)
@@ -152,41 +150,33 @@ class Forwarding:
 
     @property
     def _repeatable(self) -> bool:
-        return self._upload.whole and not self._exchange.responded
+        return self._upload.repeatable and not self._exchange.responded
 
     def _wants_after(self, failure: UpstreamError) -> bool:
-        return self._policy is not None and self._policy.wants_after(failure)
+        return self._plan.retry is not None and self._plan.retry.wants_after(failure)
 
     def _again(self, host: Host, *, wanted: bool) -> bool:
         """Decide whether to try once more, and take a place among the cluster's retries."""
-        if not wanted or self._policy is None or not self._repeatable:
+        policy, cluster = self._plan.retry, self._cluster
+        if not wanted or policy is None or not self._repeatable:
             return False
-        stats = self._cluster.stats
-        if self._retries >= self._policy.attempts:
-            stats.upstream_rq_retry_limit_exceeded.add()
-            self._exchange.record.flags = "URX"
+        if len(self._tried) >= policy.attempts:
+            cluster.stats.upstream_rq_retry_limit_exceeded.add()
             return False
-        self._end_retry()
-        if not self._policy.admits(self._cluster):
-            stats.upstream_rq_retry_overflow.add()
+        if self._retrying:
+            cluster.retries.leave()
+        self._retrying = policy.admits(cluster) and trio.current_time() < self._deadline
+        if not self._retrying:
+            cluster.stats.upstream_rq_retry_overflow.add()
             return False
-        if trio.current_time() >= self._deadline:
-            return False
-        self._cluster.retries.enter()
-        self._retrying = True
-        self._retries += 1
+        cluster.retries.enter()
+        cluster.stats.upstream_rq_retry.add()
         self._tried.append(host)
-        stats.upstream_rq_retry.add()
         return True
 
-    def _end_retry(self) -> None:
-        if self._retrying:
-            self._retrying = False
-            self._cluster.retries.leave()
-
     async def _pause(self) -> None:
-        assert self._policy is not None
-        pause = self._policy.pause(self._retries, self._tools.worker.rng)
+        assert self._plan.retry is not None
+        pause = self._plan.retry.pause(len(self._tried), self._tools.worker.rng)
         self._cluster.stats.upstream_rq_retry_backoff_exponential.add()
         await trio.sleep(min(pause, max(0.0, self._deadline - trio.current_time())))
 

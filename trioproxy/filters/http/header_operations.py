@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from trioproxy.accesslog.format import compile_value
-from trioproxy.accesslog.operators import NOWHERE, Origin
+from trioproxy.accesslog.origin import NOWHERE, Origin
 
 if TYPE_CHECKING:
     from trioproxy.accesslog.record import Record

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-import attrs
-
-from trioproxy.accesslog.operators import NOWHERE, Origin
+from trioproxy.accesslog.origin import NOWHERE, Origin
 from trioproxy.config.headers import UNCHANGED, HeaderOperations
 from trioproxy.filters.http.header_operations import Change, compile_operations
 from trioproxy.filters.http.rewrite import (
@@ -36,7 +35,7 @@ REMEMBERED = 1024
 """Authorities whose virtual host is remembered; clients make them up, so there is a bound."""
 
 
-@attrs.frozen(eq=False)
+@dataclass(eq=False)
 class MatchedRoute:
     """A route ready to be followed, and what it was made from.
 

@@ -1,0 +1,24 @@
+"""What the clusters of a worker work with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from trioproxy.drain.sweep import Sweep
+    from trioproxy.reactor.epoll import Reactor
+    from trioproxy.stats.writer import Writer
+
+
+@attrs.frozen
+class ClusterTools:
+    """The worker's reactor, sweep, statistics and chance."""
+
+    reactor: Reactor
+    sweep: Sweep
+    stats: Writer
+    rng: Random
