@@ -23,7 +23,7 @@ import trio
 from dialogue import PATIENCE, Peer, Stage
 from upstreams import Deaf, Upstream, refusing
 
-from trioproxy.accesslog.operators import Origin
+from trioproxy.accesslog.origin import Origin
 from trioproxy.config.loader import load
 from trioproxy.filters.registry import REGISTRY
 from trioproxy.listener.assembly import open_plane
