@@ -1,28 +1,29 @@
 """A real main with real workers around the smallest data plane: what a client says comes back.
 
 `python echo_proxy.py '{"listeners": {"web": "127.0.0.1:0"}, ...}'`. A line that is a command is
-obeyed instead: `who` answers the worker's index and pid, `sleep <seconds>` answers after a while,
-`block <seconds>` blocks the loop, `raise` fails the whole data plane.
+obeyed instead: `who` answers the worker's index and pid, `sleep <seconds>` takes its time,
+`block <seconds>` blocks the loop, `log <text>` logs, `raise` fails the whole data plane.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
 
 from trioproxy.config.address import Address
 from trioproxy.config.listener import Listener
-from trioproxy.config.server import Admin, Config
-from trioproxy.server.log import open_log
-from trioproxy.server.main import Parts, run
-from trioproxy.server.settings import Settings
+from trioproxy.config.options import Options
+from trioproxy.config.server import Admin, Config, Shutdown
+from trioproxy.server.main import run
 
 if TYPE_CHECKING:
     import socket
@@ -32,12 +33,14 @@ if TYPE_CHECKING:
     from trioproxy.server.plane import Identity
 
 
+log = logging.getLogger("trioproxy.echo")
+
+
 class Echo:
     """A data plane."""
 
     def __init__(self, identity: Identity, nursery: trio.Nursery) -> None:
         self.identity = identity
-        self.connections = trio.CapacityLimiter(1_000_000)
         self.nursery = nursery
         self.served = 0
         self.told: list[str] = []
@@ -110,8 +113,12 @@ class Echo:
             case ["who"]:
                 return f"{self.identity.worker} {os.getpid()}\n".encode()
             case ["sleep", seconds]:
+                log.info("sleeping")
                 await trio.sleep(float(seconds))
+            case ["log", text]:
+                log.info("said %s", text)
             case ["block", seconds]:
+                log.info("blocking")
                 time.sleep(float(seconds))  # noqa: ASYNC251
             case ["raise"]:
                 raise RuntimeError("as told")
@@ -147,25 +154,19 @@ async def serve_admin(generation: Generation, sock: socket.socket) -> None:
             await stream.send_all(json.dumps(answer).encode())
 
 
-def main(plan: dict[str, object]) -> int:
-    listeners = plan.get("listeners", {})
-    assert isinstance(listeners, dict)
-    config = Config(
-        listeners=tuple(
-            Listener(name, Address.parse(address), filters=(object(),))
-            for name, address in listeners.items()
-        ),
-        admin=Admin(Address.parse("127.0.0.1:0")),
+def main(plan: dict[str, Any]) -> int:
+    options, shutdown_time = plan["options"], plan["shutdown_time"]
+    paths = {"admin_address_path", "base_id_path", "log_path"} & options.keys()
+    options |= {key: Path(options[key]) for key in paths}
+    listeners = tuple(
+        Listener(name, Address.parse(address), filters=(object(),))
+        for name, address in plan["listeners"].items()
     )
-    with open_log(level="debug", path=plan.get("log_path")) as process_log:
-        parts = Parts(
-            Settings(**plan.get("settings", {})),
-            config,
-            process_log,
-            OpenEcho(plan.get("broken", "")),
-            serve_admin,
-        )
-        return run(parts, os.environ)
+    config = Config(
+        listeners, admin=Admin(Address.parse("127.0.0.1:0")), shutdown=Shutdown(shutdown_time)
+    )
+    opened = OpenEcho(plan["broken"])
+    return run(Options(config_yaml="", **options), config, opened, serve_admin, os.environ)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from importlib import import_module
+from socket import gethostname
 from typing import TYPE_CHECKING
 
 from trioproxy import __version__
@@ -16,8 +17,12 @@ from trioproxy.config.problems import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractAsyncContextManager
+    from socket import socket
 
     from trioproxy.config.server import Config
+    from trioproxy.server.generation import Generation
+    from trioproxy.server.plane import DataPlane, Identity
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,9 +70,23 @@ def read_config(options: Options) -> Config:
 
 def serve(options: Options, config: Config) -> int:
     """Serve until told to stop; returns the exit status."""
-    # By name and late: to validate a file needs no server.
-    status: int = import_module("trioproxy.server.main").run(options, config)
-    return status
+    # Late: to validate a file needs no server.
+    from trioproxy.accesslog.origin import Origin
+    from trioproxy.listener.assembly import open_plane
+    from trioproxy.server import main as server
+
+    def open_worker(identity: Identity) -> AbstractAsyncContextManager[DataPlane]:
+        origin = Origin(gethostname(), identity.epoch, identity.worker)
+        return open_plane(config, identity.writer, origin)
+
+    return server.run(options, config, open_worker, serve_admin, os.environ)
+
+
+async def serve_admin(generation: Generation, sock: socket) -> None:
+    """Serve the admin interface until cancelled."""
+    import trio
+
+    await trio.sleep_forever()
 
 
 def hot_restart_version() -> str:

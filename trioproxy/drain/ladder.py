@@ -18,7 +18,12 @@ class Ladder:
 
     def tightened(self, other: Ladder) -> Ladder:
         """Return the ladder that asks for whatever either asks for first."""
-        return Ladder(*map(min, attrs.astuple(self), attrs.astuple(other)))
+        return Ladder(
+            min(self.notice, other.notice),
+            min(self.idle, other.idle),
+            min(self.stream, other.stream),
+            min(self.life, other.life),
+        )
 
 
 STAY = Ladder()

@@ -1,33 +1,104 @@
-"""Batch accept (provisional)."""
+"""Accepting in batches: one connection a turn would starve the rest of a burst."""
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import TYPE_CHECKING
+
+import trio
+from trio.lowlevel import checkpoint
 
 from trioproxy.reactor.epoll import IN
 from trioproxy.reactor.transport import Transport
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trioproxy.reactor.epoll import Reactor
+
+    Accepted = tuple[socket.socket, tuple[str, int] | tuple[str, int, int, int] | str | bytes]
+
+BACK_OFF = 0.1
+# What the process or the machine has run out of: others must end before we can go on.
+EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+# What became of one connection in the queue, as accept(2) lists it: the next one may be well.
+LOST = {
+    errno.ECONNABORTED,
+    errno.EPROTO,
+    errno.EPERM,
+    errno.ENETDOWN,
+    errno.ENOPROTOOPT,
+    errno.EHOSTDOWN,
+    errno.ENONET,
+    errno.EHOSTUNREACH,
+    errno.EOPNOTSUPP,
+    errno.ENETUNREACH,
+}
 
 
 class Acceptor:
-    """Accepts from one listen socket."""
+    """A listen socket in the reactor; `exhausted` is told each error that made it back off.
 
-    def __init__(self, reactor: Reactor, sock: socket.socket) -> None:
-        if sock.family != socket.AF_UNIX:
+    What it accepts has TCP_NODELAY set: connections inherit it from their listen socket.
+    """
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        sock: socket.socket,
+        exhausted: Callable[[OSError], object] | None = None,
+    ) -> None:
+        if sock.family in {socket.AF_INET, socket.AF_INET6}:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.transport = Transport(reactor, sock, exclusive=True)
+        self.transport = Transport(reactor, sock)
+        self._exhausted = exhausted
 
-    async def batch(self, limit: int) -> list[tuple[socket.socket, tuple[str, int]]]:
-        """Take what is there."""
-        taken: list[tuple[socket.socket, tuple[str, int]]] = []
-        while not taken:
-            await self.transport.park(IN)
+    def __repr__(self) -> str:
+        return f"<Acceptor {self.transport!r}>"
+
+    async def batch(self, limit: int) -> list[Accepted]:
+        """Return the connections that wait, at least one and at most `limit`, with their addresses.
+
+        Waits at least once, and accepts after its last wait: cancelled, it loses no connection.
+        """
+        while True:
+            if self.transport.ready & IN:
+                await checkpoint()
+            else:
+                await self.transport.park(IN)
             try:
-                while len(taken) < limit:
-                    taken.append(self.transport.sock.accept())
+                accepted = self._accept(limit)
+            except OSError as error:
+                if error.errno not in EXHAUSTED:
+                    raise
+                if self._exhausted is not None:
+                    self._exhausted(error)
+                await trio.sleep(BACK_OFF)
+            else:
+                if accepted:
+                    return accepted
+
+    def _accept(self, limit: int) -> list[Accepted]:
+        accepted: list[Accepted] = []
+        for _ in range(limit):
+            try:
+                accepted.append(self.transport.sock.accept())
             except BlockingIOError:
                 self.transport.ready &= ~IN
-        return taken
+                break
+            except OSError as error:
+                if error.errno in LOST:
+                    continue
+                if accepted:
+                    break
+                raise
+        return accepted
+
+    def detach(self) -> socket.socket:
+        """Leave the reactor; the caller owns the socket from here on."""
+        return self.transport.detach()
+
+    def close(self) -> None:
+        """Close the listen socket; what still waits in its queue is reset."""
+        self.transport.close()

@@ -13,10 +13,15 @@ Edge-triggered means that the kernel tells once. The contract that follows from 
 - Whoever stops before EAGAIN (a bound on work per turn, no capacity, suspended) has used up the
   edge: the flag stays set, and it tries again first when it resumes.
 - A short read clears the flag *unless* the peer has hung up: the end of the stream may share its
-  edge with the last data, so after EPOLLRDHUP one reads on until the end is seen.
+  edge with the last data, so after EPOLLRDHUP one reads on until the end is seen. Nor does it
+  after urgent data (EPOLLPRI), at whose mark a read stops short whatever is behind it.
 - EPOLL_CTL_DEL comes before an fd is closed or passed on. epoll watches the open file description,
   not the number: a duplicate in another process would keep the events coming, under a number that
   may be somebody else's by then.
+
+- EPOLLEXCLUSIVE is not used: it counts on somebody waiting in `epoll_wait` on the very set, and
+  Trio waits on ours through its own. A listen socket in several sets wakes each of them, so none
+  that has stopped accepting can swallow the edge of one that has not.
 
 A turn handles a bounded number of events, then lets Trio run; what a pump could not finish in its
 share of a turn goes on in the next one, without an event.
@@ -37,8 +42,10 @@ IN = select.EPOLLIN
 OUT = select.EPOLLOUT
 GONE = select.EPOLLHUP | select.EPOLLERR
 HANGUP = select.EPOLLRDHUP | GONE
-SUBSCRIPTION = IN | OUT | select.EPOLLRDHUP | select.EPOLLET
+ALARM = HANGUP | select.EPOLLPRI
+SUBSCRIPTION = IN | OUT | select.EPOLLRDHUP | select.EPOLLPRI | select.EPOLLET
 EVENTS_PER_TURN = 128
+PUMP_TURNS = 4
 
 
 class Pumping(Protocol):
@@ -59,22 +66,16 @@ class Reactor:
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._unfinished: list[Pumping] = []
+        self._unfinished: set[Pumping] = set()
         self.now = trio.current_time()
         self.transports: dict[int, Transport] = {}
 
     def __repr__(self) -> str:
         return f"<Reactor {len(self.transports)} transports>"
 
-    def register(self, transport: Transport, *, exclusive: bool = False) -> None:
-        """Watch a transport until `unregister`; its fd must be non-blocking.
-
-        `exclusive` is for a listen socket that several processes wait on: one of them is woken.
-        """
-        if exclusive:
-            self._epoll.register(transport.fd, IN | select.EPOLLET | select.EPOLLEXCLUSIVE)
-        else:
-            self._epoll.register(transport.fd, SUBSCRIPTION)
+    def register(self, transport: Transport) -> None:
+        """Watch a transport until `unregister`; its fd must be non-blocking."""
+        self._epoll.register(transport.fd, SUBSCRIPTION)
         self.transports[transport.fd] = transport
 
     def unregister(self, transport: Transport) -> None:
@@ -84,19 +85,33 @@ class Reactor:
 
     def resume(self, pump: Pumping) -> None:
         """Give a pump a turn soon, without an event."""
-        self._unfinished.append(pump)
+        self._unfinished.add(pump)
+
+    def forget(self, pump: Pumping) -> None:
+        """Give a pump no turn any more, but by its transports' events."""
+        self._unfinished.discard(pump)
 
     async def run(self) -> None:
         """Wait and dispatch until cancelled."""
-        poll, epoll_fd = self._epoll.poll, self._epoll.fileno()
+        epoll_fd = self._epoll.fileno()
         while True:
-            if not self._unfinished:
+            if self._unfinished:
+                await checkpoint()
+            else:
                 await wait_readable(epoll_fd)
             self.now = trio.current_time()
-            self._dispatch(poll(0, EVENTS_PER_TURN))
-            if self._unfinished:
-                self._continue()
-                await checkpoint()
+            self._turn()
+
+    def _turn(self) -> None:
+        # To pass through Trio costs as much as to serve an event: look for more of them first.
+        left = EVENTS_PER_TURN
+        while left > 0 and (events := self._epoll.poll(0, left)):
+            left -= len(events)
+            self._dispatch(events)
+        for _ in range(PUMP_TURNS):
+            if not self._unfinished:
+                break
+            self._unfinished = {pump for pump in self._unfinished if pump.turn()}
 
     def _dispatch(self, events: list[tuple[int, int]]) -> None:
         find = self.transports.get
@@ -104,18 +119,14 @@ class Reactor:
             transport = find(fd)
             if transport is None:
                 continue
-            if event & HANGUP:
-                event = transport.hang_up(event)
+            if event & ALARM:
+                event = transport.alarm(event)
             transport.ready |= event
             if transport.pump is not None:
                 if transport.pump.turn():
-                    self._unfinished.append(transport.pump)
+                    self._unfinished.add(transport.pump)
             elif transport.waiter is not None and event & transport.interest:
                 reschedule(transport.unpark())
-
-    def _continue(self) -> None:
-        unfinished, self._unfinished = self._unfinished, []
-        self._unfinished += [pump for pump in unfinished if pump.turn()]
 
     def close(self) -> None:
         """Close the epoll set; the transports' sockets stay open."""

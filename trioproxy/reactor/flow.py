@@ -3,6 +3,10 @@
 A flow reads only when everything it holds has been written: that is the back-pressure, and it
 keeps `splice` unambiguous: a pipe is filled only when it is empty, so EAGAIN can only mean that
 the source has nothing. A pipe is borrowed only while there are bytes in it.
+
+So a flow waits at one place at a time: at its source for EPOLLIN, or, with something in hand, at
+its sink for EPOLLOUT. `at` and `flag` say which; where that flag is set a step can be taken, and
+an OSError is always that of the transport it was `at`.
 """
 
 from __future__ import annotations
@@ -17,7 +21,6 @@ if TYPE_CHECKING:
     from trioproxy.reactor.transport import Transport
 
 COPY_SIZE = 64 * 1024
-MOVES_PER_TURN = 4
 FULL_BUFFERS_BEFORE_SPLICE = 2
 SMALL_SPLICE = 16 * 1024
 SMALL_SPLICES_BEFORE_COPY = 8
@@ -27,14 +30,16 @@ SPLICE_FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 class Flow:
     """Bytes from `source` to `sink`, at most `limit` of them (None: until the end).
 
-    `held` are bytes read from the source already; they count. `done` once everything was sent: at
-    the limit, or at the end of the source, which is passed on as a half-close if `half_close`.
+    `held` are bytes read from the source already, no more than `limit`; they count. Done once
+    everything was sent: at the limit, or at the end of the source (then `ended` is set), which is
+    passed on as a half-close if `half_close`. `moved` are the bytes sent so far.
     """
 
     __slots__ = (
+        "at",
         "bulk",
-        "done",
         "ended",
+        "flag",
         "half_close",
         "held",
         "limit",
@@ -60,112 +65,111 @@ class Flow:
         self.half_close = half_close
         self.moved = 0
         self.ended = False
-        self.done = False
         self.bulk = False
         self.streak = 0
         self.pipe: Pipe | None = None
+        self.at, self.flag = (sink, OUT) if held else (source, IN)
+        if limit == 0:
+            self.stop()
 
     @property
-    def stirred(self) -> bool:
-        """Whether a try may move something."""
-        return not self.done and bool(
-            self.source.ready & IN or self.held or self.pipe or self.moved == self.limit
-        )
+    def done(self) -> bool:
+        """Whether there is nothing more to move."""
+        return not self.flag
 
-    def move(self, pipes: PipePool) -> bool:
-        """Move what can be moved now; returns whether only the bound on work stopped it.
+    def stop(self) -> None:
+        """Be done, whatever there might be to come."""
+        self.flag = 0
 
-        Raises the OSError of either socket.
+    def step(self, pipes: PipePool) -> None:
+        """Where `at` is ready: take what there is, if nothing is in hand, and hand it on.
+
+        Raises the OSError of the transport it is `at`.
         """
-        for _ in range(MOVES_PER_TURN):
-            if not self._step(pipes):
-                return False
-        return not self.done
-
-    def _step(self, pipes: PipePool) -> bool:
-        if self.held:
-            return self._send(self.held)
         if self.pipe is not None:
-            return self._empty(self.pipe, pipes)
-        if self.ended or self.moved == self.limit:
-            return self._finish()
-        if not self.source.ready & IN:
-            return False
-        if self.bulk:
-            self.pipe = pipes.take()
-            if self.pipe is not None:
-                return self._fill(self.pipe, pipes)
-        return self._copy()
-
-    def _finish(self) -> bool:
-        self.done = True
-        if self.half_close and self.ended:
-            self.sink.shutdown_write()
-        return False
-
-    def _copy(self) -> bool:
-        size = COPY_SIZE if self.limit is None else min(COPY_SIZE, self.limit - self.moved)
-        data = self.source.receive_nowait(size)
-        if data is None:
-            return False
-        if not data:
-            self.ended = True
-            return True
-        if len(data) == COPY_SIZE:
-            self.streak += 1
-            self.bulk = self.streak > FULL_BUFFERS_BEFORE_SPLICE
+            self._empty(self.pipe, pipes)
+        elif self.bulk and not self.held and (pipe := pipes.take()) is not None:
+            self._fill(pipe, pipes)
         else:
-            self.streak = 0
-        return self._send(data)
+            self._copy()
 
-    def _send(self, data: bytes | memoryview) -> bool:
+    def _copy(self) -> None:
+        data = self.held
+        if not data:
+            size = COPY_SIZE if self.limit is None else min(COPY_SIZE, self.limit - self.moved)
+            received = self.source.receive_nowait(size)
+            if not received:
+                if received is not None:
+                    self._end()
+                return
+            data = received
+            self.at = self.sink
+            if len(data) == COPY_SIZE:
+                self.streak += 1
+                self.bulk = self.streak > FULL_BUFFERS_BEFORE_SPLICE
+            else:
+                self.streak = 0
         sent = self.sink.send_nowait(data)
         self.moved += sent
-        if sent == len(data):
+        if sent < len(data):
+            self.held, self.flag = memoryview(data)[sent:], OUT
+        else:
             self.held = b""
-            return bool(self.source.ready & IN) or self.moved == self.limit
-        self.held = memoryview(data)[sent:]
-        return False
+            self._handed_on()
 
-    def _fill(self, pipe: Pipe, pipes: PipePool) -> bool:
+    def _handed_on(self) -> None:
+        self.at, self.flag = self.source, IN
+        if self.moved == self.limit:
+            self.flag = 0
+
+    def _end(self) -> None:
+        self.ended = True
+        self.stop()
+        if self.half_close:
+            self.sink.shutdown_write()
+
+    def _fill(self, pipe: Pipe, pipes: PipePool) -> None:
         size = pipe.size if self.limit is None else min(pipe.size, self.limit - self.moved)
         try:
             pipe.held = os.splice(self.source.fd, pipe.write_fd, size, flags=SPLICE_FLAGS)
         except BlockingIOError:
             self.source.ready &= ~IN
+            pipes.give_back(pipe)
+            return
         except OSError:
-            self.close(pipes)
+            pipes.give_back(pipe)
             raise
         if not pipe.held:
-            self.ended = bool(self.source.ready & IN)
-            self.close(pipes)
-            return self.ended
+            pipes.give_back(pipe)
+            self._end()
+            return
         self._reconsider(pipe.held)
-        return True
+        self.pipe = pipe
+        self.at, self.flag = self.sink, OUT
+        self._empty(pipe, pipes)
 
     def _reconsider(self, count: int) -> None:
         """Go back to copying where the stream has become small."""
-        if count >= SMALL_SPLICE:
-            self.streak = 0
-            return
-        self.streak += 1
+        self.streak = self.streak + 1 if count < SMALL_SPLICE else 0
         if self.streak > SMALL_SPLICES_BEFORE_COPY:
             self.bulk, self.streak = False, 0
 
-    def _empty(self, pipe: Pipe, pipes: PipePool) -> bool:
+    def _empty(self, pipe: Pipe, pipes: PipePool) -> None:
         try:
             count = os.splice(pipe.read_fd, self.sink.fd, pipe.held, flags=SPLICE_FLAGS)
         except BlockingIOError:
             self.sink.ready &= ~OUT
-            return False
+            return
         pipe.held -= count
         self.moved += count
         if not pipe.held:
-            self.close(pipes)
-        return True
+            self.pipe = None
+            pipes.give_back(pipe)
+            self._handed_on()
 
-    def close(self, pipes: PipePool) -> None:
-        """Return the pipe; bytes still in it are lost with it."""
+    def settle(self, pipes: PipePool) -> None:
+        """Return the pipe; what was in it is in `held` then, so that nothing is lost."""
         if self.pipe is not None:
+            self.held = self.pipe.drain()
             pipes.give_back(self.pipe)
             self.pipe = None

@@ -27,6 +27,12 @@ class Pipe:
             fcntl.fcntl(self.write_fd, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
         self.size = fcntl.fcntl(self.write_fd, fcntl.F_GETPIPE_SZ)
 
+    def drain(self) -> bytes:
+        """Take out what is held."""
+        data = os.read(self.read_fd, self.held)
+        self.held = 0
+        return data
+
     def close(self) -> None:
         """Close both ends, whatever is in between."""
         os.close(self.read_fd)
@@ -70,9 +76,5 @@ class PipePool:
         return pipe
 
     def give_back(self, pipe: Pipe) -> None:
-        """Keep the pipe for the next one who asks; one with bytes in it is closed instead."""
-        if pipe.held:
-            pipe.close()
-            self._left += 1
-        else:
-            self._idle.append(pipe)
+        """Keep the pipe, which is empty, for the next one who asks."""
+        self._idle.append(pipe)

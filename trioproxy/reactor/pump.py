@@ -17,18 +17,20 @@ if TYPE_CHECKING:
 
     from trioproxy.reactor.flow import Flow
     from trioproxy.reactor.pipes import PipePool
+    from trioproxy.reactor.transport import Transport
 
     Progress = Callable[[int, int], None]
 
 
 class Pump:
-    """Flows that run until each is done.
+    """One flow, or one for each direction, run until all are done.
 
     `progress(forth, back)` is called after each turn that moved something, with the bytes that
-    the first and the last flow moved in it.
+    the first and the last flow moved in it. `broken` is the transport whose socket failed, if one
+    did.
     """
 
-    __slots__ = ("_failure", "_finished", "_pipes", "_progress", "_reported", "_task", "flows")
+    __slots__ = ("_failure", "_pipes", "_progress", "_task", "broken", "flows")
 
     def __init__(
         self, flows: list[Flow], pipes: PipePool, progress: Progress | None = None
@@ -36,10 +38,9 @@ class Pump:
         self.flows = flows
         self._pipes = pipes
         self._progress = progress
-        self._reported = (0, 0)
         self._task: Task | None = None
-        self._finished = False
-        self._failure: OSError | None = None
+        self._failure: Exception | None = None
+        self.broken: Transport | None = None
 
     def __repr__(self) -> str:
         return f"<Pump {'+'.join(str(flow.moved) for flow in self.flows)} bytes>"
@@ -47,56 +48,72 @@ class Pump:
     async def run(self) -> None:
         """Move bytes until every flow is done; raises the OSError of a socket that failed.
 
-        Cancelled at any moment, nothing stays registered and `flows` tell what was moved.
+        Cancelled at any moment, nothing stays registered, and the flows tell what was `moved` and
+        what is `held`; another pump may go on with them.
         """
+        reactor = self.flows[0].source.reactor
         self._attach(self)
         try:
-            more = self.turn()
-            if not self._finished:
-                if more:
-                    self.flows[0].source.reactor.resume(self)
+            if self.turn():
+                reactor.resume(self)
+            if not self.done:
                 self._task = current_task()
                 await wait_task_rescheduled(self._abort)
         finally:
-            self._finished = True
+            reactor.forget(self)
             self._attach(None)
             for flow in self.flows:
-                flow.close(self._pipes)
+                flow.settle(self._pipes)
         if self._failure is not None:
             raise self._failure
 
+    @property
+    def done(self) -> bool:
+        """Whether all flows are."""
+        return not (self.flows[0].flag or self.flows[-1].flag)
+
     def turn(self) -> bool:
-        """Serve an event, or go on where the last turn stopped; returns whether there is more."""
-        if self._finished:
-            return False
-        more = False
-        done = True
-        try:
-            for flow in self.flows:
-                if flow.stirred:
-                    more |= flow.move(self._pipes)
-                done &= flow.done
-        except OSError as error:
-            self._failure = error
-            done = True
+        """Take a step with each flow that can; returns whether there is more to do at once."""
+        forth, back = self.flows[0], self.flows[-1]
+        forth_before, back_before = forth.moved, back.moved
+        more = 0
+        for flow in self.flows:
+            if flow.at.ready & flow.flag:
+                try:
+                    flow.step(self._pipes)
+                except OSError as error:
+                    self._fail(flow, error)
+                more |= flow.at.ready & flow.flag
         if self._progress is not None:
-            self._report(self._progress)
-        if done:
+            self._report(self._progress, forth.moved - forth_before, back.moved - back_before)
+        if not (forth.flag or back.flag):
             self._finish()
-        return more and not done
+        return more != 0
+
+    def _fail(self, flow: Flow, error: OSError) -> None:
+        """A source that fails ends it all; of a sink that is gone the last words are still read."""
+        if self._failure is None:
+            self._failure, self.broken = error, flow.at
+        flow.stop()
+        if flow.at is flow.source:
+            self._stop()
+
+    def _stop(self) -> None:
+        for flow in self.flows:
+            flow.stop()
+
+    def _report(self, progress: Progress, forth: int, back: int) -> None:
+        if forth or back:
+            try:
+                progress(forth, back)
+            except Exception as error:  # a bug in it ends this pump, not the reactor
+                self._failure = error
+                self._stop()
 
     def _finish(self) -> None:
-        self._finished = True
         if self._task is not None:
             reschedule(self._task)
             self._task = None
-
-    def _report(self, progress: Progress) -> None:
-        forth, back = self.flows[0].moved, self.flows[-1].moved
-        before_forth, before_back = self._reported
-        if forth != before_forth or back != before_back:
-            self._reported = (forth, back)
-            progress(forth - before_forth, back - before_back)
 
     def _attach(self, pump: Pump | None) -> None:
         for flow in self.flows:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 async def open_reactor() -> AsyncIterator[Reactor]:
     """A running reactor; leaving the block stops it."""
     reactor = Reactor()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(reactor.run)
-        try:
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reactor.run)
             yield reactor
-        finally:
             nursery.cancel_scope.cancel()
-            reactor.close()
+    finally:
+        reactor.close()

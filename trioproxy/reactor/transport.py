@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from typing import TYPE_CHECKING
 
 import outcome
@@ -14,7 +15,7 @@ from trio.lowlevel import (
     wait_task_rescheduled,
 )
 
-from trioproxy.reactor.epoll import GONE, IN, OUT
+from trioproxy.reactor.epoll import GONE, HANGUP, IN, OUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,13 +26,15 @@ if TYPE_CHECKING:
 
 RECEIVE_SIZE = 16 * 1024
 TURNS_BEFORE_YIELD = 16
+LINGER_RESET = struct.pack("ii", 1, 0)
 
 
 class Transport:
     """A stream socket whose readiness the reactor reports.
 
     `ready` holds the sticky EPOLLIN and EPOLLOUT flags, `hangup` that the peer will send no more
-    or is gone. All methods belong to one task at a time; OSError of the socket comes through.
+    or is gone, `wary` that a short read no longer means that nothing is left. All methods belong
+    to one task at a time; OSError of the socket comes through.
     """
 
     __slots__ = (
@@ -45,21 +48,24 @@ class Transport:
         "ready",
         "sock",
         "waiter",
+        "wary",
     )
 
-    def __init__(self, reactor: Reactor, sock: socket.socket, *, exclusive: bool = False) -> None:
+    def __init__(self, reactor: Reactor, sock: socket.socket) -> None:
         sock.setblocking(False)
         self.sock = sock
         self.fd = sock.fileno()
         self.ready = IN | OUT
         self.hangup = False
+        # On a Unix socket a read also stops behind a message that carried descriptors.
+        self.wary = sock.family == socket.AF_UNIX
         self.interest = 0
         self.waiter: Task | None = None
         self.partner: Transport | None = None
         self.pump: Pumping | None = None
         self.patience = TURNS_BEFORE_YIELD
         self.reactor = reactor
-        reactor.register(self, exclusive=exclusive)
+        reactor.register(self)
 
     def __repr__(self) -> str:
         state = "closed" if self.fd < 0 else "hung up" if self.hangup else "open"
@@ -88,7 +94,9 @@ class Transport:
         except BlockingIOError:
             self.ready &= ~IN
             return None
-        if len(data) < size and not self.hangup:
+        if not data:
+            self.hangup = self.wary = True
+        elif len(data) < size and not self.wary:
             self.ready &= ~IN
         self.patience -= 1
         return data
@@ -136,6 +144,7 @@ class Transport:
         self.partner, other.partner = other, self
         self.interest, other.interest = interest, other_interest
         self.waiter = other.waiter = current_task()
+        self.patience = TURNS_BEFORE_YIELD
         await wait_task_rescheduled(self._abort_park)
 
     def interrupt(self, error: Exception) -> bool:
@@ -145,10 +154,13 @@ class Transport:
         reschedule(self.unpark(), outcome.Error(error))
         return True
 
-    def hang_up(self, event: int) -> int:
-        """Note that the peer has hung up; returns the event with what it makes ready."""
-        self.hangup = True
-        return event | IN | OUT if event & GONE else event | IN
+    def alarm(self, event: int) -> int:
+        """Note a hang-up or urgent data; returns the event with what it makes ready."""
+        self.wary = True
+        if event & HANGUP:
+            self.hangup = True
+            event |= IN
+        return event | OUT if event & GONE else event
 
     def unpark(self) -> Task:
         """Forget the waiting task, here and at the partner of a double wait, and return it."""
@@ -197,6 +209,3 @@ class Transport:
         if self.fd >= 0:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
             self.close()
-
-
-LINGER_RESET = b"\x01\0\0\0\0\0\0\0"

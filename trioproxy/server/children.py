@@ -42,8 +42,9 @@ class Child:
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, if it is still there to get it."""
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, number)
+        if self.pidfd >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.pidfd, number)
 
     async def ended(self) -> str:
         """Wait until the process is gone; returns how it ended, for the log."""
@@ -55,6 +56,7 @@ class Child:
         """Let go of the process, whatever it does."""
         trio.lowlevel.notify_closing(self.pidfd)
         os.close(self.pidfd)
+        self.pidfd = -1  # the number may soon be another's
 
 
 def describe(status: int | None) -> str:

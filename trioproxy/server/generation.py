@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
-from trioproxy.server.messages import Accept
+from trioproxy.server.messages import Accept, Suspend
 
 if TYPE_CHECKING:
+    from trioproxy.config.options import Options
     from trioproxy.config.server import Config
     from trioproxy.server.log import ProcessLog
-    from trioproxy.server.settings import Settings
     from trioproxy.server.sockets import Sockets
     from trioproxy.server.supervisor import Supervisor
     from trioproxy.stats.region import Region
@@ -60,7 +60,9 @@ class Ending:
 class Generation:
     """The parts of a running generation; admin and signals act through it."""
 
-    settings: Settings
+    epoch: int
+    base_id: int
+    options: Options
     config: Config
     process_log: ProcessLog
     region: Region
@@ -74,7 +76,7 @@ class Generation:
     def enter(self, phase: Phase) -> None:
         """Go on to the next phase of life."""
         self.phase = phase
-        log.info("epoch %d: %s", self.settings.restart_epoch, phase.value)
+        log.info("epoch %d: %s", self.epoch, phase.value)
 
     async def start(self, nursery: trio.Nursery) -> None:
         """Start the workers in `nursery`, then listen, then let them accept.
@@ -84,8 +86,6 @@ class Generation:
         await self.supervisor.start(nursery)
         self.sockets.listen()
         await self.supervisor.tell(Accept())
-        for bound in self.sockets.bound:
-            log.info("%s listens on %s", bound.listener, bound.local)
         self.enter(Phase.SERVING)
 
     async def leave(self) -> None:
@@ -94,7 +94,10 @@ class Generation:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(cancel_when, self.ending.urged, nursery.cancel_scope)
             await trio.sleep(self.config.shutdown.lame_duck)
-            await self.supervisor.shutdown(self.settings.shutdown_time)
+            await self.supervisor.tell(Suspend())
+            await self.supervisor.gather()  # all have obeyed: nobody accepts on what is shut now
+            self.sockets.refuse()
+            await self.supervisor.shutdown(self.config.shutdown.time)
             nursery.cancel_scope.cancel()
         await self.supervisor.terminate()
 

@@ -14,7 +14,10 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LEVELS = {
     "trace": 5,
@@ -39,11 +42,11 @@ class ProcessLog(logging.Handler):
     The descriptor keeps its number when the file is reopened, for whoever writes to it directly.
     """
 
-    def __init__(self, path: str | None = None, pattern: str = DEFAULT_PATTERN) -> None:
+    def __init__(self, path: Path | None = None, pattern: str | None = None) -> None:
         super().__init__()
         self.path = path
         self.fd = STDERR if path is None else open_appending(path)
-        self.setFormatter(PatternFormatter(pattern))
+        self.setFormatter(PatternFormatter(pattern or DEFAULT_PATTERN))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record as one line."""
@@ -75,7 +78,7 @@ def set_level(level: str, component: str = "") -> None:
     logging.getLogger(f"{ROOT}.{component}" if component else ROOT).setLevel(LEVELS[level])
 
 
-def open_appending(path: str) -> int:
+def open_appending(path: Path) -> int:
     """Open a log file for whole lines; raises OSError."""
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
@@ -84,8 +87,8 @@ def open_appending(path: str) -> int:
 def open_log(
     level: str = "info",
     components: Mapping[str, str] | None = None,
-    path: str | None = None,
-    pattern: str = DEFAULT_PATTERN,
+    path: Path | None = None,
+    pattern: str | None = None,
 ) -> Iterator[ProcessLog]:
     """Have everything that is logged written; raises OSError where `path` cannot be opened."""
     handler = ProcessLog(path, pattern)

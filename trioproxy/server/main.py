@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -23,9 +24,11 @@ from trioproxy.server import worker
 from trioproxy.server.children import open_children
 from trioproxy.server.generation import Ending, Generation, Phase, cancel_when
 from trioproxy.server.limits import dump_stacks_to, raise_descriptor_limit
+from trioproxy.server.log import open_log
 from trioproxy.server.place import StartFailed
-from trioproxy.server.sockets import BindFailed, Wanted, open_sockets, systemd_sockets
+from trioproxy.server.sockets import BindFailed, open_sockets, systemd_sockets
 from trioproxy.server.supervisor import Crew, Supervisor
+from trioproxy.server.wanted import open_control, wanted_by_admin, wanted_by_listeners
 from trioproxy.server.zygote import fork_zygote, name_process
 from trioproxy.stats.region import Region
 from trioproxy.stats.writer import MAIN
@@ -34,18 +37,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import FrameType
 
+    from trioproxy.config.options import Options
     from trioproxy.config.server import Config
     from trioproxy.server.log import ProcessLog
     from trioproxy.server.plane import OpenPlane
-    from trioproxy.server.settings import Settings
-    from trioproxy.server.sockets import Sockets
     from trioproxy.server.zygote import Seed
 
 log = logging.getLogger("trioproxy.main")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 BACKSTOP = 10.0  # seconds past the shutdown time, after which the kernel's alarm ends everything
-CONTROL_BACKLOG = ADMIN_BACKLOG = 128
 
 ServeAdmin: TypeAlias = Callable[[Generation, socket.socket], Awaitable[None]]
 """Serves the admin interface on a listening socket until it is cancelled."""
@@ -53,20 +54,35 @@ ServeAdmin: TypeAlias = Callable[[Generation, socket.socket], Awaitable[None]]
 
 @attrs.frozen
 class Parts:
-    """What main is made of, from the operator and from the floors below."""
+    """What main is made of: what the operator said, and the floors below."""
 
-    settings: Settings
+    options: Options
     config: Config
     process_log: ProcessLog
     open_plane: OpenPlane
     serve_admin: ServeAdmin
 
 
-def run(parts: Parts, environment: Mapping[str, str]) -> int:
+def run(
+    options: Options,
+    config: Config,
+    open_plane: OpenPlane,
+    serve_admin: ServeAdmin,
+    environment: Mapping[str, str],
+) -> int:
     """Be the main process until the end; returns the exit status.
 
-    `environment` is where systemd says which sockets it passed.
+    `environment` is where systemd says which sockets it passed. Raises OSError where the log cannot
+    be opened.
     """
+    levels = dict(options.component_log_level)
+    with open_log(options.log_level, levels, options.log_path, options.log_format) as process_log:
+        parts = Parts(options, config, process_log, open_plane, serve_admin)
+        return be_main(parts, environment)
+
+
+def be_main(parts: Parts, environment: Mapping[str, str]) -> int:
+    """Fork the zygote, then run Trio; returns the exit status."""
     name_process("main")
     raise_descriptor_limit()
     dump_stacks_to(parts.process_log)
@@ -74,7 +90,7 @@ def run(parts: Parts, environment: Mapping[str, str]) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     inherited = systemd_sockets(environment, os.getpid())
 
-    def work(_: int, end: socket.socket) -> int:
+    def work(end: socket.socket) -> int:
         return trio.run(worker.live, end, parts.open_plane, parts.process_log)
 
     seed = fork_zygote(work, parts.process_log, strangers=inherited)
@@ -105,27 +121,28 @@ async def open_generation(
     parts: Parts, seed: Seed, inherited: Sequence[socket.socket], ending: Ending
 ) -> AsyncIterator[Generation]:
     """Open the region, the way to the zygote, and the sockets; bound, but not yet listening."""
-    settings, config = parts.settings, parts.config
-    epoch, workers = settings.restart_epoch, settings.concurrency
+    options, config = parts.options, parts.config
+    epoch = 0 if options.restart_epoch == "auto" else options.restart_epoch
     with Region.create() as region, region.claim(epoch, MAIN) as writer:
         async with open_children(seed) as children:
             with (
-                open_control(settings),
+                open_control(options, random.SystemRandom()) as (base_id, _),
                 open_sockets(wanted_by_admin(config), inherited) as admin,
-                open_sockets(wanted_by_listeners(config, workers), inherited) as sockets,
+                open_sockets(wanted_by_listeners(config, options.concurrency), inherited) as web,
             ):
-                crew = Crew(epoch, workers, settings.shutdown_time, sockets, region.fd)
-                supervisor = Supervisor(crew, children, partial(ending.ask, status=1))
+                crew = Crew(epoch, options.concurrency, config.shutdown.time, web, region.fd)
                 yield Generation(
-                    settings,
-                    config,
-                    parts.process_log,
-                    region,
-                    writer,
-                    admin,
-                    sockets,
-                    supervisor,
-                    ending,
+                    epoch=epoch,
+                    base_id=base_id,
+                    options=options,
+                    config=config,
+                    process_log=parts.process_log,
+                    region=region,
+                    writer=writer,
+                    admin=admin,
+                    sockets=web,
+                    supervisor=Supervisor(crew, children, partial(ending.ask, status=1)),
+                    ending=ending,
                 )
 
 
@@ -134,7 +151,8 @@ async def serve(
 ) -> None:
     """Start, serve, and leave when asked to."""
     generation.enter(Phase.INITIALISING)
-    write_addresses(generation)
+    generation.admin.listen()
+    write_files(generation)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(obey_signals, signals, generation)
         for bound in generation.admin.bound:
@@ -173,7 +191,7 @@ def backstop(generation: Generation) -> Iterator[None]:
         os._exit(0)
 
     signal.signal(signal.SIGALRM, strike)
-    allowed = generation.config.shutdown.lame_duck + generation.settings.shutdown_time
+    allowed = generation.config.shutdown.lame_duck + generation.config.shutdown.time
     signal.setitimer(signal.ITIMER_REAL, allowed + BACKSTOP)
     try:
         yield
@@ -181,51 +199,14 @@ def backstop(generation: Generation) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-@contextmanager
-def open_control(settings: Settings) -> Iterator[Sockets]:
-    """Hold the name under which the next generation finds this one.
-
-    Raises StartFailed where another instance has it.
-    """
-    address = settings.control_address
-    kind, mode = socket.SOCK_SEQPACKET, settings.socket_mode
-    control = Wanted("control", address, CONTROL_BACKLOG, mode, kind=kind)
-    with ExitStack() as stack:
-        try:
-            sockets = stack.enter_context(open_sockets([control] if settings.hot_restart else []))
-            sockets.listen()
-        except BindFailed as failure:
-            raise StartFailed(
-                f"{failure}; is another instance running with --base-id {settings.base_id}?"
-            ) from failure
-        yield sockets
-
-
-def wanted_by_admin(config: Config) -> list[Wanted]:
-    """Return what the admin interface asks for."""
-    if config.admin is None:
-        return []
-    return [Wanted("admin", config.admin.address, ADMIN_BACKLOG, config.admin.mode)]
-
-
-def wanted_by_listeners(config: Config, workers: int) -> list[Wanted]:
-    """Return what the listeners ask for: a TCP socket per worker shares the load evenly."""
-    return [
-        Wanted(listener.name, listener.address, listener.backlog, listener.mode, workers)
-        for listener in config.listeners
-    ]
-
-
-def write_addresses(generation: Generation) -> None:
-    """Listen for admin, and write the files that tell where this instance is to be found."""
-    settings = generation.settings
-    generation.admin.listen()
+def write_files(generation: Generation) -> None:
+    """Write the files that tell where this instance is to be found; raises OSError."""
+    options = generation.options
     for bound in generation.admin.bound:
-        log.info("admin listens on %s", bound.local)
-        if settings.admin_address_path:
-            settings.admin_address_path.write_text(str(bound.local))
-    if settings.base_id_path:
-        settings.base_id_path.write_text(str(settings.base_id))
+        if options.admin_address_path:
+            options.admin_address_path.write_text(str(bound.local))
+    if options.base_id_path:
+        options.base_id_path.write_text(str(generation.base_id))
 
 
 def flatten(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

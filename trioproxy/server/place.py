@@ -62,13 +62,11 @@ class Place:
         Raises StartFailed.
         """
         try:
-            process = await self._stand(task_status.started)
-            if not process.ready.is_set():
-                raise StartFailed(f"{process} is not ready: {process.failure or 'see above'}")
+            await self._begin(task_status.started)
             while not self._orders.leaving.is_set():
                 await self._replace()
         except CannotFork as error:
-            self._orders.give_up(f"worker {self._index} cannot be started: {error}")
+            self._orders.give_up(f"worker {self._index} cannot be replaced: {error}")
         finally:
             self.ended.set()
 
@@ -77,6 +75,15 @@ class Place:
         async with self._telling:
             if self.process is not None:
                 await self.process.tell(message)
+
+    async def _begin(self, on_ready: Callable[[], None]) -> None:
+        """Have the first worker live here; raises StartFailed if that is too much to ask."""
+        try:
+            process = await self._stand(on_ready)
+        except CannotFork as error:
+            raise StartFailed(f"worker {self._index} cannot be started: {error}") from error
+        if not process.ready.is_set():
+            raise StartFailed(f"{process} is not ready: {process.failure or 'see above'}")
 
     async def _replace(self) -> None:
         """Wait a little, ever longer in a series of deaths, and have one more worker live here."""

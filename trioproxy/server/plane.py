@@ -29,7 +29,7 @@ class Identity:
 class DataPlane(Protocol):
     """Everything that serves connections in one worker, from the listen sockets on."""
 
-    def start(self, sockets: Mapping[str, Sequence[socket.socket]]) -> None:
+    def start(self, sockets: Mapping[str, Sequence[socket.socket]], /) -> None:
         """Begin to accept on the listen sockets of each listener, by its name; called once."""
 
     def suspend(self) -> None:
@@ -38,13 +38,13 @@ class DataPlane(Protocol):
     def resume(self) -> None:
         """Accept again."""
 
-    def drain(self, time: float, life: float, *, immediate: bool) -> None:
+    def drain(self, time: float, life: float, /, *, immediate: bool) -> None:
         """Ask connections to leave within `time` seconds and end them after `life` seconds."""
 
     def undrain(self) -> None:
         """Ask nobody any more; who was told to leave goes on leaving."""
 
-    async def shutdown(self, seconds: float) -> None:
+    async def shutdown(self, seconds: float, /) -> None:
         """Accept no more; return when no connection is left, after `seconds` at the latest.
 
         May be called again while it runs: the earlier end counts.

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
+import logging
 import os
 import socket
-import stat
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
 from trioproxy.config.address import Address
+from trioproxy.server.paths import bind_path, inode_of, unlink_own
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+log = logging.getLogger("trioproxy.main")
 
 FIRST_SYSTEMD_FD = 3
 
@@ -74,6 +75,18 @@ class Sockets:
                 bound.sock.listen(bound.backlog)
             except OSError as error:
                 raise BindFailed.of(bound.listener, bound.address, error) from error
+            if bound.index == 0:
+                log.info("%s listens on %s", bound.listener, bound.local)
+
+    def refuse(self) -> None:
+        """Have the kernel refuse new connections, for all processes that have these sockets.
+
+        What is queued is reset: let somebody accept it before.
+        """
+        for bound in self.bound:
+            with suppress(OSError):  # one that never listened refuses already
+                bound.sock.shutdown(socket.SHUT_RDWR)
+        log.info("listeners refuse connections")
 
     def served_by(self, worker: int, workers: int) -> list[Bound]:
         """Return the sockets that a worker accepts on: each socket has one, each worker some."""
@@ -105,12 +118,16 @@ def open_sockets(
     with ExitStack() as stack:
         bound: list[Bound] = []
         for want in wanted:
-            for index, sock in enumerate(_group(want, inherited)):
+            group = _inherited_group(want, inherited) or _new_group(want, stack)
+            for index, sock in enumerate(group):
                 stack.callback(sock.close)
                 bound.append(Bound(want.listener, want.address, index, want.backlog, sock))
-            if want.address.family == socket.AF_UNIX:
-                stack.callback(_unlink, want.address, _inode(want.address))
         yield Sockets(bound)
+
+
+def is_file(address: Address) -> bool:
+    """Say whether listening there leaves a file."""
+    return bool(address.path) and not address.path.startswith("@")
 
 
 def systemd_sockets(environment: Mapping[str, str], pid: int) -> list[socket.socket]:
@@ -133,25 +150,33 @@ def local_address(sock: socket.socket) -> Address:
     return Address(sock.family, name[0], name[1])
 
 
-def _group(want: Wanted, inherited: Sequence[socket.socket]) -> list[socket.socket]:
-    matching = [
+def _inherited_group(want: Wanted, inherited: Sequence[socket.socket]) -> list[socket.socket]:
+    return [
         sock for sock in inherited if sock.type == want.kind and local_address(sock) == want.address
     ]
-    if matching:
-        return matching
+
+
+def _new_group(want: Wanted, stack: ExitStack) -> list[socket.socket]:
+    """Bind what is wanted; its file, if it has one, is removed when `stack` ends."""
     with ExitStack() as undo:
         try:
             group = _bind_group(want, undo)
         except OSError as error:
             raise BindFailed.of(want.listener, want.address, error) from error
         undo.pop_all()
-        return group
+    if is_file(want.address):
+        path = Path(want.address.path)
+        stack.callback(unlink_own, path, inode_of(path))
+    return group
 
 
 def _bind_group(want: Wanted, undo: ExitStack) -> list[socket.socket]:
     if want.address.family == socket.AF_UNIX:
         sock = undo.enter_context(_new_socket(socket.AF_UNIX, want.kind))
-        _bind_unix(sock, want)
+        if is_file(want.address):
+            bind_path(sock, Path(want.address.path), int(want.mode, 8))
+        else:
+            sock.bind(want.address.sockaddr)
         return [sock]
     first = undo.enter_context(_new_socket(want.address.family))
     first.bind(want.address.sockaddr)
@@ -178,51 +203,3 @@ def _new_socket(
     if family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     return sock
-
-
-def _bind_unix(sock: socket.socket, want: Wanted) -> None:
-    if want.address.path.startswith("@"):
-        sock.bind(want.address.sockaddr)
-        return
-    path = Path(want.address.path)
-    with _locked(path.parent):
-        _clear_stale(path, want.kind)
-        mask = os.umask(0o177)
-        try:
-            sock.bind(str(path))
-        finally:
-            os.umask(mask)
-        path.chmod(int(want.mode, 8))
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Keep others who follow the same rule from binding in `directory` meanwhile."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
-
-
-def _clear_stale(path: Path, kind: socket.SocketKind) -> None:
-    """Unlink a socket that nobody listens on; anything else stays, for bind to refuse."""
-    if not path.exists() or not stat.S_ISSOCK(path.lstat().st_mode):
-        return
-    with socket.socket(socket.AF_UNIX, kind) as probe:
-        probe.setblocking(False)
-        error = probe.connect_ex(str(path))
-    if error == errno.ECONNREFUSED:
-        path.unlink()
-
-
-def _inode(address: Address) -> int | None:
-    return None if address.path.startswith("@") else Path(address.path).stat().st_ino
-
-
-def _unlink(address: Address, inode: int | None) -> None:
-    """Remove a path, unless somebody else has put theirs there."""
-    path = Path(address.path)
-    if inode is not None and path.exists() and path.stat().st_ino == inode:
-        path.unlink()

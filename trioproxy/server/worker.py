@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 from collections import defaultdict
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import trio
@@ -39,7 +39,7 @@ from trioproxy.server.plane import Identity
 from trioproxy.stats.region import Region
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from trioproxy.server.log import ProcessLog
     from trioproxy.server.messages import ToWorker
@@ -72,11 +72,12 @@ async def serve(
 ) -> int:
     """Be the worker that `start` describes; returns the exit status."""
     region_fd, *listening = fds
-    sockets = defaultdict(list)
-    for name, fd in zip(start.listeners, listening, strict=True):
-        sockets[name].append(socket.socket(fileno=fd))
     try:
-        with attach(region_fd) as region, region.claim(start.epoch, start.worker) as writer:
+        with (
+            listen_sockets(start.listeners, listening) as sockets,
+            attach(region_fd) as region,
+            region.claim(start.epoch, start.worker) as writer,
+        ):
             identity = Identity(start.epoch, start.worker, start.workers, region, writer)
             async with open_plane(identity) as plane:
                 await channel.send(Ready())
@@ -87,6 +88,18 @@ async def serve(
             await channel.send(Failed(fold(error)))
         return 1
     return 0
+
+
+@contextmanager
+def listen_sockets(
+    names: Sequence[str], fds: Sequence[int]
+) -> Iterator[dict[str, list[socket.socket]]]:
+    """Own the listen sockets that came as descriptors; yields them by listener."""
+    sockets = defaultdict(list)
+    with ExitStack() as stack:
+        for name, fd in zip(names, fds, strict=True):
+            sockets[name].append(stack.enter_context(socket.socket(fileno=fd)))
+        yield sockets
 
 
 def attach(fd: int) -> Region:

@@ -33,8 +33,8 @@ log = logging.getLogger("trioproxy.zygote")
 LEFT_TO_MAIN = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 """What a terminal or a supervisor sends to the whole group; main alone decides what it means."""
 
-Work: TypeAlias = Callable[[int, socket.socket], int]
-"""A worker's life from its index and its channel end to its exit status."""
+Work: TypeAlias = Callable[[socket.socket], int]
+"""A worker's life, from its channel end to its exit status."""
 
 
 @attrs.frozen
@@ -156,7 +156,7 @@ class Zygote:
         for pidfd in self._children:
             os.close(pidfd)
         name_process(f"w{worker}")
-        return self._work(worker, socket.socket(fileno=end))
+        return self._work(socket.socket(fileno=end))
 
     def _reap(self, pidfd: int) -> None:
         self._poll.unregister(pidfd)

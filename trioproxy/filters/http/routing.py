@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -35,7 +34,6 @@ REMEMBERED = 1024
 """Authorities whose virtual host is remembered; clients make them up, so there is a bound."""
 
 
-@dataclass(eq=False)
 class MatchedRoute:
     """A route ready to be followed, and what it was made from.
 
@@ -43,18 +41,25 @@ class MatchedRoute:
     is) and `direct_response`. Any other None means: nothing to do.
     """
 
-    config: Route
-    virtual_host: str
-    pick_cluster: Callable[[Random], str] | None
-    rewrite_path: Rewrite | None
-    locate: Locate | None
-    change_request: Change | None
-    change_response: Change | None
-
-    @property
-    def name(self) -> str | None:
-        """What logs call it."""
-        return self.config.name or None
+    def __init__(
+        self,
+        config: Route,
+        virtual_host: str,
+        *,
+        pick_cluster: Callable[[Random], str] | None,
+        rewrite_path: Rewrite | None,
+        locate: Locate | None,
+        change_request: Change | None,
+        change_response: Change | None,
+    ) -> None:
+        self.config = config
+        self.name = config.name or None
+        self.virtual_host = virtual_host
+        self.pick_cluster = pick_cluster
+        self.rewrite_path = rewrite_path
+        self.locate = locate
+        self.change_request = change_request
+        self.change_response = change_response
 
 
 Routes = Sequence[tuple[Test, MatchedRoute]]

@@ -1,0 +1,205 @@
+"""Starting, keeping and ending workers, which here are tasks behind real channels."""
+
+from __future__ import annotations
+
+import re
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.testing
+
+from trioproxy.server.children import CannotFork
+from trioproxy.server.log import fold
+from trioproxy.server.messages import (
+    Accept,
+    Drain,
+    ReopenLogs,
+    ResetCounters,
+    Resume,
+    SetLogLevel,
+    Shutdown,
+    Suspend,
+)
+from trioproxy.server.place import FIRST_PAUSE, LONGEST_PAUSE, PROVEN, StartFailed
+from trioproxy.server.supervisor import Crew, Supervisor
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+    from server.stand_ins import Diaries, TaskChildren
+    from trioproxy.server.sockets import Sockets
+    from trioproxy.stats.region import Region
+
+
+@pytest.fixture
+async def supervisor(children: TaskChildren, sockets: Sockets, region: Region) -> Supervisor:
+    crew = Crew(epoch=0, workers=2, shutdown_time=5, sockets=sockets, region=region.fd)
+    return Supervisor(crew, children, children.regrets.append)
+
+
+async def test_all_are_ready_when_start_returns(
+    supervisor: Supervisor, diaries: Diaries, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    await supervisor.start(nursery)
+    assert sorted(diary.identity.worker for diary in diaries.all) == [0, 1]
+    await supervisor.tell(Accept())
+    reports = await supervisor.gather()
+    assert reports == {
+        0: {"told": ["start with 1 x web, 1 x db"]},
+        1: {"told": ["start with 1 x web, 1 x db"]},
+    }
+
+
+async def start_failure(supervisor: Supervisor) -> str:
+    with pytest.raises(BaseExceptionGroup) as failure:
+        async with trio.open_nursery() as nursery:
+            await supervisor.start(nursery)
+    failed, rest = failure.value.split(StartFailed)
+    assert failed is not None
+    assert rest is None
+    return fold(failed)
+
+
+async def test_a_worker_that_cannot_be_warm_fails_the_start(
+    supervisor: Supervisor, diaries: Diaries
+) -> None:
+    diaries.broken = OSError("no such log")
+    assert re.search(r"worker \d .*OSError: no such log", await start_failure(supervisor))
+
+
+async def test_no_process_to_be_had_fails_the_start(
+    supervisor: Supervisor, children: TaskChildren
+) -> None:
+    children.refuse = CannotFork("no more processes")
+    assert "no more processes" in await start_failure(supervisor)
+
+
+async def test_a_dead_worker_is_replaced_and_brought_to_where_the_others_are(
+    supervisor: Supervisor,
+    diaries: Diaries,
+    children: TaskChildren,
+    nursery: trio.Nursery,
+    autojump_clock: MockClock,
+) -> None:
+    await supervisor.start(nursery)
+    await supervisor.tell(Accept())
+    await supervisor.tell(Drain(1, 2))
+    await supervisor.tell(ResetCounters())
+    await supervisor.reopen_logs()
+    assert children.zygote_reopened
+    children.all[0].signal(signal.SIGKILL)
+    await trio.sleep(FIRST_PAUSE * 2)
+    assert len(diaries.all) == 3
+    await supervisor.gather()
+    assert sorted(diaries.last.told) == [
+        "drain 1.0 2.0 False",
+        "reopen logs",
+        "start with 1 x web, 1 x db",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "remembered"),
+    [
+        ([Accept(), Suspend()], [Suspend()]),
+        ([Suspend(), Accept()], [Accept()]),
+        ([Drain(1, 2), Resume()], [Resume()]),
+        ([SetLogLevel("info"), SetLogLevel("off")], [SetLogLevel("off")]),
+        (
+            [SetLogLevel("info"), SetLogLevel("off", "web")],
+            [SetLogLevel("info"), SetLogLevel("off", "web")],
+        ),
+        ([ReopenLogs(), ReopenLogs()], [ReopenLogs()]),
+        ([Accept(), ResetCounters(), Shutdown(3)], [Accept(), Shutdown(3)]),
+    ],
+)
+async def test_what_holds_for_workers_to_come(
+    supervisor: Supervisor, said: list[object], remembered: list[object]
+) -> None:
+    for message in said:
+        await supervisor.tell(message)
+    assert list(supervisor.standing()) == remembered
+
+
+async def test_replacements_come_ever_later_until_one_proves_itself(
+    supervisor: Supervisor, children: TaskChildren, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    await supervisor.start(nursery)
+    pauses = []
+    for lived in [1, 1, 1, 1, 1, 1, 1, 1, PROVEN + 1, 1]:
+        await trio.sleep(lived)
+        born = len(children.all)
+        died = trio.current_time()
+        children.all[-1].signal(signal.SIGKILL)
+        while len(children.all) == born:  # noqa: ASYNC110 (nobody tells)
+            await trio.sleep(0.01)
+        pauses.append(round(trio.current_time() - died, 1))
+    assert pauses[:8] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, LONGEST_PAUSE, LONGEST_PAUSE]
+    assert pauses[8:] == [FIRST_PAUSE, 2 * FIRST_PAUSE]
+
+
+async def test_a_replacement_that_cannot_be_had_is_reported(
+    supervisor: Supervisor, children: TaskChildren, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    await supervisor.start(nursery)
+    children.refuse = CannotFork("the zygote is gone")
+    children.all[0].signal(signal.SIGKILL)
+    await trio.sleep(1)
+    (regret,) = children.regrets
+    assert regret.endswith("cannot be replaced: the zygote is gone")
+
+
+async def test_shutdown_returns_when_the_last_is_gone(
+    supervisor: Supervisor, diaries: Diaries, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    await supervisor.start(nursery)
+    async with trio.open_nursery() as leaving:
+        leaving.start_soon(supervisor.shutdown, 1e6)
+        for diary in diaries.all:
+            await trio.sleep(100)
+            assert leaving.child_tasks
+            diary.empty.set()
+    assert trio.current_time() == pytest.approx(200)
+    assert await supervisor.gather() == {}
+
+
+async def test_nobody_is_replaced_while_leaving(
+    supervisor: Supervisor,
+    diaries: Diaries,
+    children: TaskChildren,
+    nursery: trio.Nursery,
+    autojump_clock: MockClock,
+) -> None:
+    await supervisor.start(nursery)
+    async with trio.open_nursery() as leaving:
+        leaving.start_soon(supervisor.shutdown, 100)
+        await trio.sleep(1)
+        children.all[0].signal(signal.SIGKILL)
+        await trio.sleep(50)
+        assert len(diaries.all) == 2
+
+
+async def test_terminate_does_not_wait(
+    supervisor: Supervisor, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    await supervisor.start(nursery)
+    await supervisor.terminate()
+    assert trio.current_time() < 1
+
+
+async def test_leaving_wakes_a_place_that_waits_to_replace(
+    supervisor: Supervisor,
+    children: TaskChildren,
+    diaries: Diaries,
+    nursery: trio.Nursery,
+    autojump_clock: MockClock,
+) -> None:
+    await supervisor.start(nursery)
+    children.all[0].signal(signal.SIGKILL)
+    diaries.all[0].empty.set()
+    diaries.all[1].empty.set()
+    await trio.testing.wait_all_tasks_blocked()
+    await supervisor.shutdown(1000)
+    assert trio.current_time() < FIRST_PAUSE
