@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,8 +145,10 @@ class OpenEcho:
             nursery.cancel_scope.cancel()
 
 
-async def serve_admin(generation: Generation, sock: socket.socket) -> None:
-    """Tell everybody who connects the phase, and after SERVING what the workers report."""
+async def serve_admin(broken: str, generation: Generation, sock: socket.socket) -> None:
+    """Tell everybody who connects the phase and what the workers report."""
+    if broken == "admin":
+        raise RuntimeError("this admin is broken")
     listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
     while True:
         async with await listener.accept() as stream:
@@ -165,8 +168,8 @@ def main(plan: dict[str, Any]) -> int:
     config = Config(
         listeners, admin=Admin(Address.parse("127.0.0.1:0")), shutdown=Shutdown(shutdown_time)
     )
-    opened = OpenEcho(plan["broken"])
-    return run(Options(config_yaml="", **options), config, opened, serve_admin, os.environ)
+    options, broken = Options(config_yaml="", **options), plan["broken"]
+    return run(options, config, OpenEcho(broken), partial(serve_admin, broken), os.environ)
 
 
 if __name__ == "__main__":

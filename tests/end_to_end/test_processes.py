@@ -293,6 +293,22 @@ def test_where_it_is_found_is_written_to_files(start_echo: StartEcho, tmp_path: 
     assert base.read_text() == "4711"
 
 
+def test_a_file_that_cannot_be_written_fails_the_start(
+    start_echo: StartEcho, tmp_path: Path
+) -> None:
+    path = tmp_path / "nowhere" / "base"
+    echo = start_echo(base_id_path=str(path))
+    assert echo.wait_gone() == 1
+    assert f"cannot write {path}: No such file or directory" in echo.log[-1]
+
+
+def test_a_broken_admin_costs_admin_alone(start_echo: StartEcho) -> None:
+    echo = start_echo(broken="admin")
+    echo.wait_serving()
+    assert any("admin interface failed" in line and "this admin" in line for line in echo.log)
+    assert echo.ask("hello") == "hello"
+
+
 def test_a_unix_listener_from_a_stale_path_to_a_clean_exit(
     start_echo: StartEcho, tmp_path: Path
 ) -> None:

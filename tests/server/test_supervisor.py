@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from trioproxy.server.children import CannotFork
+from trioproxy.server.children import CannotFork, ZygoteGone
 from trioproxy.server.log import fold
 from trioproxy.server.messages import (
     Accept,
@@ -144,11 +144,27 @@ async def test_a_replacement_that_cannot_be_had_is_reported(
     supervisor: Supervisor, children: TaskChildren, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     await supervisor.start(nursery)
-    children.refuse = CannotFork("the zygote is gone")
+    children.refuse = ZygoteGone("the zygote is gone")
     children.all[0].signal(signal.SIGKILL)
     await trio.sleep(1)
     (regret,) = children.regrets
     assert regret.endswith("cannot be replaced: the zygote is gone")
+
+
+async def test_a_fork_that_the_system_refuses_is_tried_again(
+    supervisor: Supervisor,
+    children: TaskChildren,
+    nursery: trio.Nursery,
+    autojump_clock: MockClock,
+) -> None:
+    await supervisor.start(nursery)
+    children.refuse = CannotFork("Resource temporarily unavailable")
+    children.all[0].signal(signal.SIGKILL)
+    await trio.sleep(60)
+    assert children.regrets == []
+    children.refuse = None
+    await trio.sleep(LONGEST_PAUSE)
+    assert len(await supervisor.gather()) == 2
 
 
 async def test_shutdown_returns_when_the_last_is_gone(

@@ -44,6 +44,8 @@ def run(arguments: Sequence[str]) -> int:
         print(f"trioproxy {__version__}")
         return 0
     if given.pop("hot_restart_version", False):
+        from trioproxy.admin.version import hot_restart_version
+
         print("disabled" if given.get("disable_hot_restart") else hot_restart_version())
         return 0
     given.setdefault("concurrency", usable_cores())
@@ -83,18 +85,15 @@ def serve(options: Options, config: Config) -> int:
 
 
 async def serve_admin(generation: Generation, sock: socket) -> None:
-    """Serve the admin interface until cancelled."""
+    """Serve the admin interface of a generation until cancelled."""
     import trio
 
-    await trio.sleep_forever()
+    from trioproxy.admin.admin import open_admin
+    from trioproxy.server.instance import AdminInstance
 
-
-def hot_restart_version() -> str:
-    """Return what two generations must have in common: their protocol's and region's versions."""
-    from trioproxy.restart.version import PROTOCOL_VERSION
-    from trioproxy.stats.layout import LAYOUT_VERSION
-
-    return f"{PROTOCOL_VERSION}.{LAYOUT_VERSION}"
+    async with trio.open_nursery() as nursery:
+        with open_admin(AdminInstance(generation, nursery)) as admin:
+            await admin.serve(sock)
 
 
 def print_schema(arguments: Sequence[str]) -> int:

@@ -17,15 +17,12 @@ from typing import TYPE_CHECKING, Self
 import trio
 
 from trioproxy.drain.ladder import STAY
-from trioproxy.drain.sweep import GRAIN
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from trioproxy.drain.ladder import Ladder
     from trioproxy.drain.sweep import Sweep
-
-ROUGH = 20 * GRAIN
 
 
 class Stand(Enum):
@@ -44,7 +41,6 @@ class Lifetime:
 
     __slots__ = (
         "_begun",
-        "_clock",
         "_end",
         "_sweep",
         "expired",
@@ -57,7 +53,6 @@ class Lifetime:
 
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
-        self._clock = sweep.clock
         self._begun = trio.current_time()
         self.scope = trio.CancelScope()
         self.ladder: Ladder = STAY
@@ -104,16 +99,13 @@ class Lifetime:
         """Stay here for at most `timeout` seconds from now, and no longer than the ladder says."""
         self.stands = stands
         self.timeout = timeout
-        # The turn's time will do, but not for a short timeout: it may be older by GRAIN.
-        now = self._clock.now if timeout > ROUGH else trio.current_time()
-        when = now + timeout
+        when = self._sweep.later(timeout)
         if when > self._end:
             when = self._end
         if self.ladder is not STAY:
             when = min(when, self._rung())
         self.when = when
-        if when < now + GRAIN:
-            self._sweep.hurry(when)
+        self._sweep.hurry(when)
 
     def touch(self) -> None:
         """Something moved: the timeout of where it stands begins anew."""

@@ -16,6 +16,7 @@ import trio
 GRAIN = 0.25
 FINEST_GRAIN = 0.01
 PORTION = 100
+ROUGH = 20 * GRAIN
 
 
 class Timed(Protocol):
@@ -48,6 +49,13 @@ class Sweep:
 
     def __repr__(self) -> str:
         return f"<Sweep over {len(self.timed)}>"
+
+    def later(self, timeout: float) -> float:
+        """Return the time `timeout` seconds from now.
+
+        The turn's time will do, but not for a short timeout: it may be older by GRAIN.
+        """
+        return (self.clock.now if timeout > ROUGH else trio.current_time()) + timeout
 
     def hurry(self, when: float) -> None:
         """Look again at `when`, if that is before the next look."""

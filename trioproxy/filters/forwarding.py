@@ -40,7 +40,7 @@ class Forwarder:
         fields = request.headers.fields
         names = {name for name, _ in fields}
         if self._sets_client:
-            client = exchange.connection.remote_ip.encode() or b"unknown"
+            client = exchange.connection.forwarded_for
             if not names.isdisjoint(OURS):
                 client = _taken_out(fields, client)
             fields.append((FORWARDED_FOR, client))

@@ -76,7 +76,7 @@ class Http1Connection:
         self.exchange = None
         if writer.keep_alive and body.done:
             return True
-        if not writer.over:
+        if not writer.over and (request.keep_alive or not body.done or self.reader.pending):
             await self._linger()
         return False
 

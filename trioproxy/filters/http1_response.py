@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trioproxy.filters.http1 import Http1Connection
 
 PUMP_FROM = 32 * 1024
+TOO_LARGE_TO_JOIN = 16 * 1024
 
 
 class ResponseWriter:
@@ -65,7 +66,11 @@ class ResponseWriter:
         if type(body) is WholeBody:
             data = body.available()
             record.bytes_sent = len(data)
-            await self._send(self._head(response, exchange, len(data)) + data)
+            head = self._head(response, exchange, len(data))
+            if len(data) < TOO_LARGE_TO_JOIN:
+                await self._send(head + data)
+            else:
+                await self._send_both(head, data)
         elif isinstance(body, Tunnel):
             await self._tunnel(body, response, exchange)
         else:
@@ -179,5 +184,14 @@ class ResponseWriter:
             sent = self._transport.send_nowait(data)
             if sent < len(data):
                 await self._transport.send(memoryview(data)[sent:])
+        except OSError as error:
+            raise DownstreamClosed(error.strerror or str(error)) from error
+
+    async def _send_both(self, head: bytes, body: bytes) -> None:
+        self._sent.add(len(head) + len(body))
+        try:
+            sent = self._transport.send_both_nowait(head, body)
+            if sent < len(head) + len(body):
+                await self._transport.send(memoryview(head + body)[sent:])
         except OSError as error:
             raise DownstreamClosed(error.strerror or str(error)) from error

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from trioproxy.filters.health import Health
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Tools:
-    """The worker's reactor, sweep, pipes, statistics, chance, clusters, logs and Unix time."""
+    """A worker's reactor, sweep, pipes, statistics, chance, clusters, logs, clock and health."""
 
     reactor: Reactor
     sweep: Sweep
@@ -35,6 +37,7 @@ class Tools:
     access_log: Callable[[AccessLog], Log]
     wall_clock: Callable[[], float]
     import_path: tuple[Path, ...] = ()
+    health: Health = attrs.Factory(Health)
 
 
 def prepared(configuration: object, tools: object) -> object:

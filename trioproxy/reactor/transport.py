@@ -125,6 +125,20 @@ class Transport:
             self.ready &= ~OUT
         return total
 
+    def send_both_nowait(self, head: bytes, body: bytes) -> int:
+        """Like `send_nowait`, of two pieces, without joining them first."""
+        try:
+            sent = self.sock.sendmsg((head, body))
+        except BlockingIOError:
+            self.ready &= ~OUT
+            return 0
+        rest = len(head) + len(body) - sent
+        if not rest:
+            return sent
+        if sent < len(head):
+            return sent + self.send_nowait(head[sent:] + body)
+        return sent + self.send_nowait(memoryview(body)[-rest:])
+
     async def park(self, interest: int) -> None:
         """Park the calling task until one of the `interest` flags is reported.
 

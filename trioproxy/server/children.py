@@ -28,7 +28,11 @@ SIGNAL_NAMES = {number.value: number.name for number in signal.Signals}
 
 
 class CannotFork(Exception):
-    """There is no new worker to be had; the text says why."""
+    """There is no new worker to be had now; the text says why."""
+
+
+class ZygoteGone(CannotFork):
+    """There will never be a new worker again."""
 
 
 @attrs.define(eq=False)
@@ -86,7 +90,7 @@ class Children:
                 await self._channel.send(Fork(worker), [end.fileno()])
                 born = await self._births.receive()
             except (ChannelError, trio.EndOfChannel):
-                raise CannotFork("the zygote is gone") from None
+                raise ZygoteGone("the zygote is gone") from None
         if isinstance(born, NotForked):
             raise CannotFork(born.reason)
         return born

@@ -156,7 +156,7 @@ async def serve(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(obey_signals, signals, generation)
         for bound in generation.admin.bound:
-            nursery.start_soon(serve_admin, generation, bound.sock)
+            nursery.start_soon(look_after_admin, serve_admin, generation, bound.sock)
         async with trio.open_nursery() as starting:
             starting.start_soon(cancel_when, generation.ending.asked, starting.cancel_scope)
             await generation.start(nursery)
@@ -166,6 +166,16 @@ async def serve(
             await generation.leave()
         nursery.cancel_scope.cancel()
     generation.enter(Phase.TERMINATED)
+
+
+async def look_after_admin(
+    serve_admin: ServeAdmin, generation: Generation, sock: socket.socket
+) -> None:
+    """Serve admin; what goes wrong in it is logged and costs admin alone."""
+    try:
+        await serve_admin(generation, sock)
+    except Exception:
+        log.exception("the admin interface failed; traffic is served on")
 
 
 async def obey_signals(signals: AsyncIterator[int], generation: Generation) -> None:
@@ -200,13 +210,17 @@ def backstop(generation: Generation) -> Iterator[None]:
 
 
 def write_files(generation: Generation) -> None:
-    """Write the files that tell where this instance is to be found; raises OSError."""
+    """Write the files that tell where this instance is to be found; raises StartFailed."""
     options = generation.options
-    for bound in generation.admin.bound:
-        if options.admin_address_path:
-            options.admin_address_path.write_text(str(bound.local))
-    if options.base_id_path:
-        options.base_id_path.write_text(str(generation.base_id))
+    facts = [(options.base_id_path, str(generation.base_id))]
+    facts += [(options.admin_address_path, str(bound.local)) for bound in generation.admin.bound]
+    for path, fact in facts:
+        if path is None:
+            continue
+        try:
+            path.write_text(fact)
+        except OSError as error:
+            raise StartFailed(f"cannot write {path}: {error.strerror}") from error
 
 
 def flatten(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from trioproxy.restart.channel import Channel, channel_pair
-from trioproxy.server.children import CannotFork
+from trioproxy.server.children import CannotFork, ZygoteGone
 from trioproxy.server.messages import FROM_WORKER
 from trioproxy.server.process import Process
 
@@ -65,7 +65,7 @@ class Place:
             await self._begin(task_status.started)
             while not self._orders.leaving.is_set():
                 await self._replace()
-        except CannotFork as error:
+        except ZygoteGone as error:
             self._orders.give_up(f"worker {self._index} cannot be replaced: {error}")
         finally:
             self.ended.set()
@@ -86,12 +86,20 @@ class Place:
             raise StartFailed(f"{process} is not ready: {process.failure or 'see above'}")
 
     async def _replace(self) -> None:
-        """Wait a little, ever longer in a series of deaths, and have one more worker live here."""
+        """Wait a little, ever longer in a series of deaths, and have one more worker live here.
+
+        Raises ZygoteGone.
+        """
         with trio.move_on_after(self._pause):
             await self._orders.leaving.wait()
             return
         born = trio.current_time()
-        await self._stand(lambda: None)
+        try:
+            await self._stand(lambda: None)
+        except ZygoteGone:
+            raise
+        except CannotFork as error:
+            log.error("worker %d cannot be replaced yet: %s", self._index, error)
         lived = trio.current_time() - born
         self._pause = FIRST_PAUSE if lived > PROVEN else min(2 * self._pause, LONGEST_PAUSE)
 

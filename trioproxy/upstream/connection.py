@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from trioproxy.upstream.cluster import Cluster
     from trioproxy.upstream.host import Host
 
-SOON = 1.0  # s: what the sweep might otherwise see too late
-
 
 class UpstreamConnection:
     """A transport to `host`; the sweep watches `when`, a time on Trio's clock in seconds.
@@ -47,9 +45,7 @@ class UpstreamConnection:
         """From `when` on, a task that waits for the host gets `error` raised (inf: never)."""
         self.when = when
         self.error = error
-        sweep = self.cluster.sweep
-        if when < sweep.clock.now + SOON:
-            sweep.hurry(when)
+        self.cluster.sweep.hurry(when)
 
     def expire(self) -> None:
         """Its time is over: called by the sweep."""

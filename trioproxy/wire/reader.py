@@ -27,7 +27,7 @@ class Truncated(Exception):
 class Reader:
     """The receiving half of a connection: `pending` was received and not used yet.
 
-    `received` counts the bytes that came in.
+    At most `size` bytes are taken at a time; `received` counts the bytes that came in.
     """
 
     __slots__ = (
@@ -36,12 +36,14 @@ class Reader:
         "_other_flags",
         "pending",
         "received",
+        "size",
         "transport",
     )
 
-    def __init__(self, transport: Transport, pending: bytes = b"") -> None:
+    def __init__(self, transport: Transport, size: int = RECEIVE_SIZE) -> None:
         self.transport = transport
-        self.pending = pending
+        self.size = size
+        self.pending = b""
         self.received = 0
         self._other: Transport | None = None
         self._other_flags = 0
@@ -94,14 +96,14 @@ class Reader:
         """Wait for this side alone."""
         self._other = None
 
-    async def receive(self, size: int = RECEIVE_SIZE) -> bytes:
+    async def receive(self) -> bytes:
         """Return bytes from the transport itself, empty at the end; `pending` is the caller's."""
         transport = self.transport
         if transport.patience <= 0:
             await transport.give_way()
         while True:
             if transport.ready & IN:
-                data = transport.receive_nowait(size)
+                data = transport.receive_nowait(self.size)
                 if data is not None:
                     break
             if self._other is None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from trioproxy.upstream.host import Host
 
 MAX_RESPONSE_HEAD = 60 * 1024
+RESPONSE_SIZE = 80 * 1024  # a head and a body of 64 KiB, in one piece where it came as one
 SAFE_TO_REPEAT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
 
@@ -124,7 +125,7 @@ class Attempt:
         connection = self.cluster.take_idle(self.host) or await self.cluster.lease(self.host)
         self.connection = connection
         self._leased = True
-        self.reader = Reader(connection.transport)
+        self.reader = Reader(connection.transport, RESPONSE_SIZE)
         self._kept = connection.requests > 0
         connection.requests += 1
         if self._kept and request.method not in SAFE_TO_REPEAT and not connection.settle():

@@ -126,12 +126,12 @@ class Forwarding:
 
     def _limit(self, connection: UpstreamConnection) -> None:
         """The request is out: from now on the response head is waited for."""
+        plan = self._plan
         if self._deadline == inf:
-            self._deadline = trio.current_time() + self._plan.timeout
+            self._deadline = self._cluster.sweep.later(plan.timeout)
         connection.wait_until(self._deadline, UpstreamTimeout)
-        retry = self._plan.retry
-        if retry is not None and retry.per_try_timeout is not None:
-            until = trio.current_time() + retry.per_try_timeout
+        if plan.retry is not None and plan.retry.per_try_timeout is not None:
+            until = self._cluster.sweep.later(plan.retry.per_try_timeout)
             if until < self._deadline:
                 connection.wait_until(until, TryTimeout)
 

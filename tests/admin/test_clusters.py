@@ -1,0 +1,103 @@
+"""`/clusters`: limits from the configuration, hosts' figures summed over the workers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from trioproxy.stats.upstream import HostStats
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import httpx
+
+    from trioproxy.stats.region import Region
+    from trioproxy.stats.writer import Writer
+
+
+@pytest.fixture(autouse=True)
+def traffic(worker: Writer, region: Region) -> Iterator[None]:
+    """What two workers have counted for one host, and one of them for another."""
+    with region.claim(3, 1) as other:
+        for writer in (worker, other):
+            host = HostStats(writer, "app", "127.0.0.1:8080")
+            host.cx_total.add(4)
+            host.cx_active.add(3)
+        HostStats(worker, "pg", "unix:/run/pg.sock").rq_error.add(9)
+        yield
+
+
+async def test_text(client: httpx.AsyncClient) -> None:
+    """A85."""
+    lines = (await client.get("/clusters")).text.splitlines()
+    assert lines[:6] == [
+        "app::observability_name::app",
+        "app::default_priority::max_connections::7",
+        "app::default_priority::max_pending_requests::1024",
+        "app::default_priority::max_requests::1024",
+        "app::default_priority::max_retries::3",
+        "app::added_via_api::false",
+    ]
+    host = "app::127.0.0.1:8080"
+    assert [line for line in lines if line.startswith(host)] == [
+        f"{host}::cx_active::6",
+        f"{host}::cx_connect_fail::0",
+        f"{host}::cx_total::8",
+        f"{host}::rq_active::0",
+        f"{host}::rq_error::0",
+        f"{host}::rq_success::0",
+        f"{host}::rq_timeout::0",
+        f"{host}::rq_total::0",
+        f"{host}::hostname::",
+        f"{host}::health_flags::healthy",
+        f"{host}::weight::1",
+        f"{host}::region::",
+        f"{host}::zone::",
+        f"{host}::sub_zone::",
+        f"{host}::canary::false",
+        f"{host}::priority::0",
+        f"{host}::success_rate::-1",
+        f"{host}::local_origin_success_rate::-1",
+    ]
+    assert "app::127.0.0.1:8081::weight::2" in lines
+    assert "pg::/run/pg.sock::rq_error::9" in lines
+
+
+async def test_json(client: httpx.AsyncClient) -> None:
+    """A85: zeros are left out, numbers of 64 bits are texts."""
+    app, pg = (await client.get("/clusters?format=json")).json()["cluster_statuses"]
+    assert app["name"] == app["observability_name"] == "app"
+    assert app["circuit_breakers"]["thresholds"] == [
+        {
+            "max_connections": 7,
+            "max_pending_requests": 1024,
+            "max_requests": 1024,
+            "max_retries": 3,
+        }
+    ]
+    assert app["host_statuses"][0] == {
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": 8080}},
+        "stats": [
+            {"name": "cx_connect_fail"},
+            {"value": "8", "name": "cx_total"},
+            {"name": "rq_error"},
+            {"name": "rq_success"},
+            {"name": "rq_timeout"},
+            {"name": "rq_total"},
+            {"type": "GAUGE", "value": "6", "name": "cx_active"},
+            {"type": "GAUGE", "name": "rq_active"},
+        ],
+        "health_status": {"eds_health_status": "HEALTHY"},
+        "weight": 1,
+        "locality": {},
+    }
+    assert pg["host_statuses"][0]["address"] == {"pipe": {"path": "/run/pg.sock"}}
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+async def test_filter(client: httpx.AsyncClient, format: str) -> None:  # noqa: A002
+    text = (await client.get(f"/clusters?filter=^p&format={format}")).text
+    assert "pg" in text
+    assert "app" not in text

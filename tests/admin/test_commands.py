@@ -1,0 +1,67 @@
+"""Commands reach the instance, and are answered OK."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from trioproxy.admin.app import make_app
+
+if TYPE_CHECKING:
+    import httpx
+    from starlette.types import Message
+
+    from admin.conftest import FakeInstance
+    from trioproxy.admin.view import View
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/reopen_logs", "reopen logs"),
+        ("/reset_counters", "reset counters"),
+        ("/quitquitquit", "leave"),
+        ("/drain_listeners", "drain graceful=False keep_open=False"),
+        ("/drain_listeners?graceful", "drain graceful=True keep_open=False"),
+        ("/drain_listeners?inboundonly&skip_exit", "drain graceful=False keep_open=True"),
+    ],
+)
+async def test_a_command_is_passed_on(
+    client: httpx.AsyncClient, instance: FakeInstance, path: str, told: str
+) -> None:
+    """A84."""
+    answer = await client.post(path)
+    assert (answer.status_code, answer.text) == (200, "OK\n")
+    assert instance.told == [told]
+
+
+async def test_health_can_be_failed_and_restored(client: httpx.AsyncClient) -> None:
+    assert (await client.post("/healthcheck/fail")).text == "OK\n"
+    failed = await client.get("/ready")
+    assert (failed.status_code, failed.text) == (503, "DRAINING\n")
+    assert (await client.post("/healthcheck/ok")).text == "OK\n"
+    assert (await client.get("/ready")).status_code == 200
+
+
+async def test_the_answer_is_sent_before_the_instance_leaves(
+    view: View, instance: FakeInstance
+) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        seen.append((message["type"], "leave" in instance.told))
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/quitquitquit",
+        "query_string": b"",
+        "headers": [],
+    }
+    await make_app(view)(scope, receive, send)
+    assert seen == [("http.response.start", False), ("http.response.body", False)]
+    assert instance.told == ["leave"]

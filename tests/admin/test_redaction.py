@@ -1,0 +1,40 @@
+"""What sounds like a secret is not shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from trioproxy.admin.redaction import redacted
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "password",
+        "db_passwd",
+        "client_secret",
+        "Authorization",
+        "proxy-authorization",
+        "x-api-key",
+        "private_key",
+        "token",
+        "auth-tokens",
+        "set-cookie",
+        "aws_access_key_id",
+        "credentials",
+    ],
+)
+def test_a_secret_is_out(name: str) -> None:
+    assert redacted({name: "x"}) == {name: "[redacted]"}
+    assert redacted({name: ["x", {"of": "y"}]}) == {name: ["[redacted]", {"of": "[redacted]"}]}
+    beside = {"name": name, "exact": "x", "invert": False}
+    assert redacted([beside]) == [{"name": name, "exact": "[redacted]", "invert": False}]
+
+
+@pytest.mark.parametrize("name", ["tokens_per_second", "key", "certificate", "name", "path"])
+def test_what_is_none_stays(name: str) -> None:
+    assert redacted({name: "x"}) == {name: "x"}
+
+
+def test_numbers_and_truths_stay() -> None:
+    assert redacted({"token": 5, "cookie": None}) == {"token": 5, "cookie": None}

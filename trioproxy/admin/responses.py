@@ -1,0 +1,47 @@
+"""Answers of the admin interface, with the headers that Envoy's have."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+if TYPE_CHECKING:
+    from starlette.background import BackgroundTask
+
+HEADERS = {"cache-control": "no-cache, max-age=0", "x-content-type-options": "nosniff"}
+TEXT = "text/plain; charset=UTF-8"
+HTML = "text/html; charset=UTF-8"
+JSON = "application/json"
+
+PAGE_HEADERS = {
+    **HEADERS,
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self';"
+    " base-uri 'none'; frame-ancestors 'none'",
+}
+
+
+def text(body: str, status: int = 200, background: BackgroundTask | None = None) -> Response:
+    """Answer with plain text; `background` is done when the client has got it."""
+    return Response(body, status, HEADERS, TEXT, background)
+
+
+def ok(background: BackgroundTask | None = None) -> Response:
+    """Answer that a command was obeyed."""
+    return text("OK\n", background=background)
+
+
+def json_text(body: str) -> Response:
+    """Answer with what is JSON already."""
+    return Response(body, 200, HEADERS, JSON)
+
+
+def as_json(value: object) -> Response:
+    """Answer with a value as JSON that people can read, too."""
+    return json_text(json.dumps(value, indent=1) + "\n")
+
+
+def html(body: str) -> Response:
+    """Answer with a page that loads nothing and can be framed by nobody."""
+    return Response(body, 200, PAGE_HEADERS, HTML)

@@ -1,0 +1,133 @@
+"""A generation as the admin interface sees and commands it."""
+
+from __future__ import annotations
+
+import logging
+from math import inf
+from typing import TYPE_CHECKING
+
+import attrs
+import trio
+
+from trioproxy.admin.instance import State
+from trioproxy.server.generation import Generation, Phase
+from trioproxy.server.log import NAMES, ROOT, set_level
+from trioproxy.server.messages import Drain, ResetCounters, SetLogLevel, Suspend
+
+if TYPE_CHECKING:
+    from trioproxy.config.address import Address
+    from trioproxy.config.options import Options
+    from trioproxy.config.server import Config
+    from trioproxy.stats.region import Region
+    from trioproxy.stats.writer import Writer
+
+STATES = {
+    Phase.INITIALISING: State.INITIALIZING,
+    Phase.SERVING: State.LIVE,
+    Phase.DRAINING: State.DRAINING,
+    Phase.TERMINATED: State.DRAINING,
+}
+COMPONENTS = ("admin", "http", "listener", "log", "main", "worker", "zygote")
+"""What logs under a name of its own, in whichever process."""
+
+
+@attrs.define(eq=False)
+class AdminInstance:
+    """Satisfies `trioproxy.admin.instance.Instance`, where its methods are explained.
+
+    What lasts longer than a request is done in `nursery`.
+    """
+
+    generation: Generation
+    nursery: trio.Nursery
+    started: float = attrs.field(factory=trio.current_time)
+    health_failed: bool = False
+
+    @property
+    def options(self) -> Options:
+        return self.generation.options
+
+    @property
+    def config(self) -> Config:
+        return self.generation.config
+
+    @property
+    def base_id(self) -> int:
+        return self.generation.base_id
+
+    @property
+    def epoch(self) -> int:
+        return self.generation.epoch
+
+    @property
+    def region(self) -> Region:
+        return self.generation.region
+
+    @property
+    def writer(self) -> Writer:
+        return self.generation.writer
+
+    @property
+    def state(self) -> State:
+        state = STATES[self.generation.phase]
+        return State.DRAINING if state is State.LIVE and self.health_failed else state
+
+    @property
+    def uptime(self) -> float:
+        return trio.current_time() - self.started
+
+    @property
+    def uptime_all_epochs(self) -> float:
+        return self.uptime  # until Hello says when the first generation started
+
+    @property
+    def addresses(self) -> dict[str, Address]:
+        return {b.listener: b.local for b in self.generation.sockets.bound if b.index == 0}
+
+    @property
+    def log_levels(self) -> dict[str, str]:
+        levels = {}
+        for name in COMPONENTS:
+            number = logging.getLogger(f"{ROOT}.{name}").getEffectiveLevel()
+            levels[name] = NAMES.get(number, str(number))
+        return levels
+
+    async def set_log_level(self, level: str, component: str) -> None:
+        for name in [component] if component else ["", *COMPONENTS]:
+            set_level(level, name)
+            await self.generation.supervisor.tell(SetLogLevel(level, name))
+
+    async def reopen_logs(self) -> None:
+        await self.generation.reopen_logs()
+
+    async def reset_counters(self) -> None:
+        await self.generation.supervisor.tell(ResetCounters())
+        await self.generation.supervisor.gather()  # all have obeyed
+        self.writer.reset_counters()
+        self.region.reset_dead_counters()
+
+    async def fail_health(self) -> None:
+        self.health_failed = True
+
+    async def restore_health(self) -> None:
+        self.health_failed = False
+
+    async def drain_listeners(self, *, graceful: bool, keep_open: bool) -> None:
+        drain = self.config.drain
+        immediate = drain.strategy == "immediate"
+        await self.generation.supervisor.tell(Drain(drain.time, inf, immediate=immediate))
+        if keep_open:
+            return
+        if graceful:
+            self.nursery.start_soon(self._close_after, drain.time)
+        else:
+            await self._close_after(0)
+
+    async def _close_after(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+        await self.generation.supervisor.tell(Suspend())
+        await self.generation.supervisor.gather()
+        self.generation.sockets.refuse()
+
+    def ask_to_leave(self) -> None:
+        self.generation.ending.ask("/quitquitquit")
