@@ -213,6 +213,7 @@ async def test_a_body_that_is_here_is_not_invited(serving: Serving) -> None:
         )
 
 
+@DIES
 async def test_a_body_is_invited(serving: Serving) -> None:
     async with serving(http()) as proxy:
         await proxy.play(
