@@ -250,6 +250,8 @@ class Restarter:
         """Take in what a child says."""
         for message in messages(child.mailbox):
             child.said = message.get("STATUS", child.said)
+            if message.get("X_TRIOPROXY_EPOCH", "").isdecimal():
+                child.epoch = message["X_TRIOPROXY_EPOCH"]
             if message.get("READY") == "1" and not self.stopping:
                 self.welcome(child)
             if message.get("STOPPING") == "1" and child.phase is Phase.SERVING:
@@ -321,7 +323,7 @@ class Restarter:
         elif code == 0:
             self.spawn(Phase.STARTING)
         else:
-            self.fail(f"epoch {child.epoch} is not started: its configuration is not valid")
+            self.fail(f"{child}: the configuration is not valid, nothing is started")
 
     def miss(self, child: Child, code: int) -> None:
         """Judge the end of a generation that served."""

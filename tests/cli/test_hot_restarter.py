@@ -9,15 +9,16 @@ import socket
 import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cli.puppets import PUPPET, RESTARTER, Stage
+from trioproxy.cli.arguments import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from types import ModuleType
 
 
@@ -32,6 +33,8 @@ import os, socket, sys
 os.setuid(int(sys.argv[1]))
 socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", "\\0" + sys.argv[2])
 """
+SHIPPED = sorted(path for path in (RESTARTER.parents[1] / "configs").rglob("*") if path.is_file())
+SHIPPED = [path for path in SHIPPED if "trioproxy-hot-restarter" in path.read_text()]
 
 
 @pytest.fixture
@@ -96,6 +99,21 @@ def test_auto_is_said_each_time(stage: Stage) -> None:
     assert stage.serve().epoch == "auto"
 
 
+def test_who_found_its_parent_says_its_epoch(stage: Stage) -> None:
+    stage.start("--restart-epoch", "auto")
+    first = stage.next()
+    first.say("READY=1|X_TRIOPROXY_EPOCH=6")
+    assert f"epoch 6 (pid {first.pid}) serves" in stage.wait_for("serves")
+
+
+def test_an_epoch_that_makes_no_sense_is_ignored(stage: Stage) -> None:
+    stage.start()
+    stage.next().say("READY=1|X_TRIOPROXY_EPOCH=six")
+    stage.wait_for("serves")
+    hang_up(stage)
+    assert stage.serve().epoch == "1"
+
+
 def test_epochs_count_from_the_first(stage: Stage) -> None:
     stage.start("--restart-epoch=7")
     assert stage.serve().epoch == "7"
@@ -151,7 +169,7 @@ def test_an_invalid_configuration_starts_nothing(stage: Stage) -> None:
     first = stage.serve()
     hang_up(stage)
     stage.next().exit(1)
-    stage.wait_for("epoch 1 is not started: its configuration is not valid")
+    stage.wait_for("the configuration is not valid, nothing is started")
     hang_up(stage)
     assert stage.next().validates
     assert first.has_nothing_to_report()
@@ -193,7 +211,7 @@ def test_a_validation_that_never_ends_is_killed(stage: Stage) -> None:
     look = stage.next()
     stage.wait_for("is still validating: killed")
     look.wait_gone()
-    stage.wait_for("is not valid")
+    stage.wait_for("is not valid, nothing")
 
 
 def test_failures_in_a_row_are_backed_off(stage: Stage) -> None:
@@ -202,7 +220,7 @@ def test_failures_in_a_row_are_backed_off(stage: Stage) -> None:
     for _ in range(2):
         hang_up(stage)
         stage.next().exit(1)
-        stage.wait_for("is not valid")
+        stage.wait_for("is not valid, nothing")
     stage.signal(signal.SIGHUP)
     assert re.search(r"waits [01]\.\d s after 2 failures in a row", stage.wait_for("SIGHUP"))
     stage.serve()
@@ -489,7 +507,8 @@ def test_the_manager_is_told_how_it_goes(stage: Stage) -> None:
     stage.next().exit(1)
     told = stage.told_manager()
     assert told["READY"] == "1"
-    assert told["STATUS"].endswith("serves; epoch 1 is not started: its configuration is not valid")
+    assert told["STATUS"].startswith(f"epoch 0 (pid {first.pid}) serves; epoch 1 (pid ")
+    assert told["STATUS"].endswith("the configuration is not valid, nothing is started")
     stage.signal(signal.SIGTERM)
     assert stage.told_manager()["STOPPING"] == "1"
     first.exit(0)
@@ -555,3 +574,17 @@ def test_what_it_logs_reads_like_the_proxys_log(stage: Stage) -> None:
         re.fullmatch(r"\[\d{4}-\d\d-\d\d [\d:]{8}\.\d{3}\]\[\d+\]\[info\]\[restarter\] \w.+", line)
         for line in stage.log
     )
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_the_shipped_service_files_start_it_rightly(restarter: ModuleType, path: Path) -> None:
+    (line,) = re.findall(r"trioproxy-hot-restarter (--.*?\.yaml)", path.read_text())
+    settings = restarter.parse(line.split())
+    assert settings.restart_epoch == "auto"
+    program, *arguments = settings.command
+    assert Path(program).name == "trioproxy"
+    assert parse(arguments).config_path == Path("/etc/trioproxy/proxy.yaml")
+
+
+def test_there_is_a_file_for_each_service_manager() -> None:
+    assert [path.name for path in SHIPPED] == ["trioproxy.conf", "run", "trioproxy.service"]
