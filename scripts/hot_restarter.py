@@ -279,7 +279,8 @@ class Restarter:
         """Report a start that failed, and forget it."""
         self.failures += 1
         self.not_before = time.monotonic() + back_off(self.failures)
-        self.status = 1
+        if not self.those(Phase.SERVING, Phase.LEAVING):
+            self.status = 1
         log.error("%s", reason)
         self.elect()
         self.settle(f"; {reason}")

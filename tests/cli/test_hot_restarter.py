@@ -333,6 +333,16 @@ def test_a_serving_generation_that_leaves_by_itself_ends_it_well(stage: Stage) -
     assert stage.wait_gone() == 0
 
 
+def test_a_restart_that_failed_earlier_is_forgotten_then(stage: Stage) -> None:
+    stage.start()
+    first = stage.serve()
+    hang_up(stage)
+    stage.next().exit(1)
+    stage.wait_for("is not valid, nothing")
+    first.exit(0)
+    assert stage.wait_gone() == 0
+
+
 def test_a_validation_does_not_keep_it_alive(stage: Stage) -> None:
     stage.start()
     first = stage.serve()
@@ -588,3 +598,11 @@ def test_the_shipped_service_files_start_it_rightly(restarter: ModuleType, path:
 
 def test_there_is_a_file_for_each_service_manager() -> None:
     assert [path.name for path in SHIPPED] == ["trioproxy.conf", "run", "trioproxy.service"]
+
+
+def test_its_options_are_documented(restarter: ModuleType) -> None:
+    page = (RESTARTER.parents[1] / "docs" / "hot-restart.md").read_text()
+    documented = re.findall(r"^\| `(--[a-z-]+)` \| `([^`]+)` \|", page, re.MULTILINE)
+    assert len(documented) == 4
+    for name, default in documented:
+        assert restarter.parse([name, default, "x"]) == restarter.parse(["x"])
