@@ -141,6 +141,11 @@ class Stage:
         assert self.process
         self.process.send_signal(number)
 
+    def hang_up(self) -> None:
+        """Ask for the next epoch, and wait until that is understood."""
+        self.signal(signal.SIGHUP)
+        self.wait_for("SIGHUP")
+
     def wait_for(self, text: str) -> str:
         """Read the restarter's log until a line contains `text`; returns that line."""
         assert self.process

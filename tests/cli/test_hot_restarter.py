@@ -1,4 +1,4 @@
-"""The restarter, with generations that are puppets: who is started, told, killed, and survives."""
+"""The restarter, with generations that are puppets: who is started, and what a failure costs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +17,7 @@ from cli.puppets import PUPPET, RESTARTER, Stage
 from trioproxy.cli.arguments import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import ModuleType
-
 
 AS_SYSTEMD = """
 import os, sys
@@ -28,37 +25,8 @@ os.dup2(int(sys.argv[1]), 3)
 os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
 os.execv(sys.argv[2], sys.argv[2:])
 """
-AS_USER = """
-import os, socket, sys
-os.setuid(int(sys.argv[1]))
-socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", "\\0" + sys.argv[2])
-"""
 SHIPPED = sorted(path for path in (RESTARTER.parents[1] / "configs").rglob("*") if path.is_file())
 SHIPPED = [path for path in SHIPPED if "trioproxy-hot-restarter" in path.read_text()]
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    stage = Stage(tmp_path)
-    yield stage
-    stage.close()
-
-
-@pytest.fixture(scope="module")
-def restarter() -> Iterator[ModuleType]:
-    """The file as a module."""
-    spec = spec_from_file_location("hot_restarter", RESTARTER)
-    assert spec
-    assert spec.loader
-    module = sys.modules["hot_restarter"] = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["hot_restarter"]
-
-
-def hang_up(stage: Stage) -> None:
-    stage.signal(signal.SIGHUP)
-    stage.wait_for("SIGHUP")
 
 
 # Starting
@@ -75,7 +43,7 @@ def test_the_first_generation_gets_its_epoch_and_a_session_of_its_own(stage: Sta
 def test_sighup_validates_and_then_starts_the_next_epoch(stage: Stage) -> None:
     stage.start()
     stage.serve()
-    hang_up(stage)
+    stage.hang_up()
     look = stage.next()
     assert look.arguments == ["-c", "file", "--restart-epoch", "1", "--mode", "validate"]
     look.exit(0)
@@ -88,14 +56,14 @@ def test_an_executable_alone_is_started_without_arguments(stage: Stage) -> None:
     """A14: as Envoy's restarter does it; the epoch is in the environment."""
     stage.start(command=(stage.script(),))
     assert stage.serve().arguments == ["from", "script", "0"]
-    hang_up(stage)
+    stage.hang_up()
     assert stage.next().arguments == ["from", "script", "1"]
 
 
 def test_auto_is_said_each_time(stage: Stage) -> None:
     stage.start("--restart-epoch", "auto")
     assert stage.serve().arguments[-2:] == ["--restart-epoch", "auto"]
-    hang_up(stage)
+    stage.hang_up()
     assert stage.serve().epoch == "auto"
 
 
@@ -110,14 +78,14 @@ def test_an_epoch_that_makes_no_sense_is_ignored(stage: Stage) -> None:
     stage.start()
     stage.next().say("READY=1|X_TRIOPROXY_EPOCH=six")
     stage.wait_for("serves")
-    hang_up(stage)
+    stage.hang_up()
     assert stage.serve().epoch == "1"
 
 
 def test_epochs_count_from_the_first(stage: Stage) -> None:
     stage.start("--restart-epoch=7")
     assert stage.serve().epoch == "7"
-    hang_up(stage)
+    stage.hang_up()
     assert stage.serve().epoch == "8"
 
 
@@ -155,7 +123,7 @@ def test_sockets_from_systemd_reach_the_first_generation(stage: Stage) -> None:
         first = stage.serve()
         assert os.readlink(f"/proc/{first.pid}/fd/3") == os.readlink(f"/proc/self/fd/{fd}")
     assert first.environment["LISTEN_PID"] == str(first.pid)
-    hang_up(stage)
+    stage.hang_up()
     second = stage.serve()  # it gets them from its parent
     assert second.environment["LISTEN_PID"] != str(second.pid)
 
@@ -167,10 +135,10 @@ def test_an_invalid_configuration_starts_nothing(stage: Stage) -> None:
     """A28, A41: the old generation stays, and the next restart works."""
     stage.start()
     first = stage.serve()
-    hang_up(stage)
+    stage.hang_up()
     stage.next().exit(1)
     stage.wait_for("the configuration is not valid, nothing is started")
-    hang_up(stage)
+    stage.hang_up()
     assert stage.next().validates
     assert first.has_nothing_to_report()
 
@@ -180,7 +148,7 @@ def test_a_new_generation_that_fails_is_forgotten(stage: Stage, end: str) -> Non
     """A28, A41: the old generation stays, and the next restart has the same epoch."""
     stage.start()
     first = stage.serve()
-    hang_up(stage)
+    stage.hang_up()
     stage.next().exit(0)
     second = stage.next()
     {"exits": lambda: second.exit(1), "exits well": second.exit, "is killed": second.kill}[end]()
@@ -188,7 +156,7 @@ def test_a_new_generation_that_fails_is_forgotten(stage: Stage, end: str) -> Non
     words = {"exits": "exited with 1", "exits well": "exited with 0", "is killed": "by signal 9"}
     assert words[end] in line
     assert first.has_nothing_to_report()
-    hang_up(stage)
+    stage.hang_up()
     assert stage.serve().epoch == "1"
 
 
@@ -196,7 +164,7 @@ def test_a_new_generation_that_is_never_ready_is_killed_and_forgotten(stage: Sta
     """A41: bounded time; the old generation stays."""
     stage.start("--ready-time-s", "0.5")
     first = stage.serve()
-    hang_up(stage)
+    stage.hang_up()
     stage.next().exit(0)
     second = stage.next()
     stage.wait_for("is still starting: killed")
@@ -207,7 +175,7 @@ def test_a_new_generation_that_is_never_ready_is_killed_and_forgotten(stage: Sta
 def test_a_validation_that_never_ends_is_killed(stage: Stage) -> None:
     stage.start("--ready-time-s", "0.5")
     stage.serve()
-    hang_up(stage)
+    stage.hang_up()
     look = stage.next()
     stage.wait_for("is still validating: killed")
     look.wait_gone()
@@ -218,13 +186,13 @@ def test_failures_in_a_row_are_backed_off(stage: Stage) -> None:
     stage.start()
     stage.serve()
     for _ in range(2):
-        hang_up(stage)
+        stage.hang_up()
         stage.next().exit(1)
         stage.wait_for("is not valid, nothing")
     stage.signal(signal.SIGHUP)
     assert re.search(r"waits [01]\.\d s after 2 failures in a row", stage.wait_for("SIGHUP"))
     stage.serve()
-    hang_up(stage)
+    stage.hang_up()
     assert "next epoch" in stage.log[-1]  # it works, so all is forgiven
 
 
@@ -239,7 +207,7 @@ def test_back_off_doubles_up_to_a_bound(restarter: ModuleType) -> None:
 def test_twenty_sighups_make_one_start_and_one_that_waits(stage: Stage) -> None:
     stage.start()
     first = stage.serve()
-    hang_up(stage)
+    stage.hang_up()
     look = stage.next()
     for _ in range(20):
         stage.signal(signal.SIGHUP)
@@ -264,291 +232,6 @@ def test_a_sighup_while_the_first_starts_waits_for_it(stage: Stage) -> None:
     stage.wait_for("follows when this start has ended")
     first.say("READY=1")
     assert stage.serve().epoch == "1"
-
-
-# Who serves, and who leaves
-
-
-def test_the_parent_leaves_when_its_child_serves(stage: Stage) -> None:
-    stage.start()
-    first = stage.serve()
-    hang_up(stage)
-    stage.serve()
-    first.exit(0)
-    assert "exited with 0" in stage.wait_for(str(first.pid))
-    hang_up(stage)
-    assert stage.serve().epoch == "2"
-
-
-def test_a_parent_may_be_gone_before_its_child_is_ready(stage: Stage) -> None:
-    """A35: with nothing in flight it has no reason to stay."""
-    stage.start()
-    first = stage.serve()
-    hang_up(stage)
-    stage.next().exit(0)
-    second = stage.next()
-    first.say("STOPPING=1|X_TRIOPROXY_GONE_IN=600")
-    first.exit(0)
-    second.say("READY=1")
-    stage.wait_for("epoch 1")
-    stage.signal(signal.SIGTERM)
-    assert second.next() == "SIGTERM"
-    second.exit(0)
-    assert stage.wait_gone() == 0
-
-
-def test_who_is_not_gone_when_it_said_is_killed(stage: Stage) -> None:
-    stage.start("--kill-after-s", "0.2")
-    first = stage.serve()
-    hang_up(stage)
-    first.say("STOPPING=1|X_TRIOPROXY_GONE_IN=0.3")
-    stage.wait_for("will be gone in 0.3 s")
-    stage.serve()
-    stage.wait_for("is still leaving: killed")
-    first.wait_gone()
-    assert "was killed by signal 9" in stage.wait_for(str(first.pid))
-
-
-@pytest.mark.parametrize("nonsense", ["soon", "-1", "nan", "inf", "1e300", ""])
-def test_an_announcement_that_makes_no_sense_is_ignored(stage: Stage, nonsense: str) -> None:
-    stage.start("--kill-after-s", "0")
-    first = stage.serve()
-    first.say(f"STOPPING=1|X_TRIOPROXY_GONE_IN={nonsense}")
-    hang_up(stage)
-    stage.serve()
-    assert not any("will be gone" in line for line in stage.log)
-    assert first.has_nothing_to_report()
-
-
-def test_the_death_of_the_serving_generation_ends_it(stage: Stage) -> None:
-    stage.start()
-    stage.serve().kill()
-    assert stage.wait_gone() == 1
-    assert "was killed by signal 9" in "".join(stage.log)
-
-
-def test_a_serving_generation_that_leaves_by_itself_ends_it_well(stage: Stage) -> None:
-    stage.start()
-    stage.serve().exit(0)
-    assert stage.wait_gone() == 0
-
-
-def test_a_restart_that_failed_earlier_is_forgotten_then(stage: Stage) -> None:
-    stage.start()
-    first = stage.serve()
-    hang_up(stage)
-    stage.next().exit(1)
-    stage.wait_for("is not valid, nothing")
-    first.exit(0)
-    assert stage.wait_gone() == 0
-
-
-def test_a_validation_does_not_keep_it_alive(stage: Stage) -> None:
-    stage.start()
-    first = stage.serve()
-    hang_up(stage)
-    look = stage.next()
-    first.kill()
-    assert stage.wait_gone() == 1
-    look.wait_gone()
-
-
-def test_a_child_outlives_its_parent(stage: Stage) -> None:
-    """A29: whoever is starting when the serving generation dies may still serve."""
-    stage.start()
-    first = stage.serve()
-    hang_up(stage)
-    stage.next().exit(0)
-    second = stage.next()
-    first.kill()
-    stage.wait_for("was killed by signal 9")
-    second.say("READY=1")
-    stage.wait_for("serves, ready")
-    stage.signal(signal.SIGTERM)
-    assert second.next() == "SIGTERM"
-    second.exit(0)
-    assert stage.wait_gone() == 0
-
-
-@pytest.mark.parametrize("order", ["it says so", "it does not", "it says so first"])
-def test_a_parent_resumes_when_its_child_dies(stage: Stage, order: str) -> None:
-    """A28: kill -9 after the drain began; the parent is neither killed in time nor given up."""
-    stage.start("--kill-after-s", "0")
-    first = stage.serve()
-    hang_up(stage)
-    second = stage.serve()
-    first.say("STOPPING=1|X_TRIOPROXY_GONE_IN=0.8")
-    stage.wait_for("will be gone")
-    if order == "it says so first":
-        first.say("READY=1")
-    second.kill()
-    stage.wait_for(f"(pid {first.pid}) serves again")
-    if order == "it says so":
-        first.say("READY=1")
-    hang_up(stage)
-    assert stage.serve().epoch == "1"
-    assert not any("still leaving" in line for line in stage.log)
-
-
-def test_a_parent_that_cannot_resume_ends_it_badly(stage: Stage) -> None:
-    stage.start()
-    first = stage.serve()
-    hang_up(stage)
-    stage.serve().kill()
-    stage.wait_for("serves again")
-    first.exit(0)
-    assert stage.wait_gone() == 1
-
-
-def test_a_generation_that_crashes_while_it_drains_costs_nothing(stage: Stage) -> None:
-    stage.start()
-    first = stage.serve()
-    hang_up(stage)
-    second = stage.serve()
-    first.kill()
-    stage.wait_for("was killed by signal 9")
-    second.exit(0)
-    assert stage.wait_gone() == 0
-
-
-# Other signals
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_all_are_asked_to_leave(stage: Stage, number: signal.Signals) -> None:
-    stage.start()
-    first = stage.serve()
-    hang_up(stage)
-    second = stage.serve()
-    stage.signal(number)
-    assert first.next() == second.next() == "SIGTERM"
-    stage.signal(signal.SIGHUP)  # too late
-    first.exit(0)
-    second.exit(0)
-    assert stage.wait_gone() == 0
-    assert stage.nobody_waits()
-
-
-def test_a_second_request_to_leave_is_passed_on(stage: Stage) -> None:
-    stage.start()
-    first = stage.serve()
-    stage.signal(signal.SIGTERM)
-    assert first.next() == "SIGTERM"
-    stage.signal(signal.SIGTERM)
-    assert first.next() == "SIGTERM"
-
-
-def test_who_does_not_leave_is_killed(stage: Stage) -> None:
-    stage.start("--stop-time-s", "0.5")
-    first = stage.serve()
-    stage.signal(signal.SIGTERM)
-    assert first.next() == "SIGTERM"
-    assert stage.wait_gone() == 1
-    assert "is still leaving: killed" in "".join(stage.log)
-
-
-def test_leaving_takes_as_long_as_was_announced(stage: Stage) -> None:
-    stage.start("--stop-time-s", "2", "--kill-after-s", "600")
-    first = stage.serve()
-    stage.signal(signal.SIGTERM)
-    assert first.next() == "SIGTERM"
-    first.say("STOPPING=1|X_TRIOPROXY_GONE_IN=300")
-    stage.wait_for("will be gone in 300 s")
-    told = [stage.told_manager() for _ in range(3)]
-    assert told[2]["EXTEND_TIMEOUT_USEC"] == "900000000"
-
-
-def test_a_start_is_given_up_when_all_leave(stage: Stage) -> None:
-    stage.start()
-    first = stage.serve()
-    hang_up(stage)
-    stage.next().exit(0)
-    second = stage.next()
-    stage.signal(signal.SIGTERM)
-    assert first.next() == second.next() == "SIGTERM"
-    second.say("READY=1")
-    second.kill()
-    first.exit(0)
-    assert stage.wait_gone() == 0
-
-
-def test_sigusr1_reaches_all_and_a_starting_one_when_it_is_ready(stage: Stage) -> None:
-    """A71: at once it would kill a process that is still importing."""
-    stage.start()
-    first = stage.serve()
-    hang_up(stage)
-    stage.next().exit(0)
-    second = stage.next()
-    stage.signal(signal.SIGUSR1)
-    assert first.next() == "SIGUSR1"
-    assert second.has_nothing_to_report()
-    second.say("READY=1")
-    assert second.next() == "SIGUSR1"
-    stage.signal(signal.SIGUSR1)
-    assert first.next() == second.next() == "SIGUSR1"
-
-
-def test_generations_outlive_a_killed_restarter(stage: Stage) -> None:
-    stage.start()
-    first = stage.serve()
-    assert stage.process
-    stage.process.kill()
-    stage.process.wait()
-    assert first.has_nothing_to_report()
-
-
-# The service manager
-
-
-def test_the_manager_is_told_how_it_goes(stage: Stage) -> None:
-    stage.start()
-    first = stage.serve()
-    told = stage.told_manager()
-    assert stage.process
-    assert told == {
-        "READY": "1",
-        "MAINPID": str(stage.process.pid),
-        "STATUS": f"epoch 0 (pid {first.pid}) serves",
-    }
-    hang_up(stage)
-    told = stage.told_manager()
-    assert told["RELOADING"] == "1"
-    assert int(told["MONOTONIC_USEC"]) > 0
-    stage.next().exit(1)
-    told = stage.told_manager()
-    assert told["READY"] == "1"
-    assert told["STATUS"].startswith(f"epoch 0 (pid {first.pid}) serves; epoch 1 (pid ")
-    assert told["STATUS"].endswith("the configuration is not valid, nothing is started")
-    stage.signal(signal.SIGTERM)
-    assert stage.told_manager()["STOPPING"] == "1"
-    first.exit(0)
-
-
-def test_the_manager_hears_ready_when_nothing_waits_any_more(stage: Stage) -> None:
-    stage.start()
-    stage.serve()
-    assert "READY" in stage.told_manager()
-    hang_up(stage)
-    assert "RELOADING" in stage.told_manager()
-    stage.next().exit(0)
-    second = stage.next()
-    hang_up(stage)
-    assert "RELOADING" in stage.told_manager()
-    second.say("READY=1")
-    assert "READY" not in stage.told_manager()
-    stage.serve()
-    assert "READY" in stage.told_manager()
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
-@pytest.mark.parametrize(("uid", "heard"), [(0, [{"READY": "1"}]), (65534, [])])
-def test_strangers_are_not_listened_to(
-    restarter: ModuleType, uid: int, heard: list[dict[str, str]]
-) -> None:
-    with restarter.open_mailbox() as mailbox:
-        name = mailbox.getsockname()[1:].decode()
-        subprocess.run([sys.executable, "-c", AS_USER, str(uid), name], check=True)
-        assert list(restarter.messages(mailbox)) == heard
 
 
 # As a command
