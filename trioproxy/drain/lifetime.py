@@ -113,7 +113,7 @@ class Lifetime:
         if self.timeout > ROUGH and self.ladder is STAY:
             # What `stand` comes to in the usual case, at half the cost: nothing is near.
             when = self._sweep.clock.now + self.timeout
-            self.when = when if when < self._end else self._end
+            self.when = min(when, self._end)
         else:
             self.stand(self.stands, self.timeout)
 
