@@ -124,7 +124,6 @@ async def test_a_response_to_head_says_what_get_would(serving: Serving, framing:
 
 
 @pytest.mark.parametrize("fields", ['etag: "x"', "content-length: 1000"])
-@pytest.mark.xfail(strict=True, reason="a content-length of 0 is put in")
 async def test_a_304_says_what_the_upstream_says(serving: Serving, fields: str) -> None:
     async with serving(http()) as proxy:
         for _ in range(2):
@@ -301,7 +300,6 @@ async def test_a_body_until_close_for_a_client_of_http_1_0(serving: Serving) -> 
         )
 
 
-@pytest.mark.xfail(strict=True, reason="the empty line is read as a request")
 async def test_an_empty_line_before_a_request_is_passed_over(serving: Serving) -> None:
     async with serving(http()) as proxy:
         await proxy.play(

@@ -140,7 +140,6 @@ async def test_a_client_resets_a_tunnel(serving: Serving) -> None:
         await proxy.play(f"{SWITCHED} \n client >> (reset) \n origin << (reset)")
 
 
-@NO_ONE_LEFT
 async def test_a_tunnel_that_was_reset_takes_no_request(serving: Serving) -> None:
     """Or what one client asks is answered by what another one's WebSocket says."""
     async with serving(WEBSOCKET) as proxy:

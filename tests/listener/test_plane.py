@@ -29,7 +29,6 @@ async def test_suspended_it_accepts_nobody_and_serves_on(serving: Serving) -> No
         await proxy.play(f"client#2 << {NO_CONTENT}")
 
 
-@pytest.mark.xfail(strict=True, reason="a resume that was not needed is remembered")
 async def test_a_resume_too_many_does_not_undo_the_next_suspend(serving: Serving) -> None:
     async with serving(http(routes=DIRECT)) as proxy:
         await proxy.quiet()
@@ -41,7 +40,6 @@ async def test_a_resume_too_many_does_not_undo_the_next_suspend(serving: Serving
         assert proxy.plane.active == 0
 
 
-@pytest.mark.xfail(strict=True, reason="the scope that is cancelled is not the one that is opened")
 async def test_suspended_before_it_began(serving: Serving) -> None:
     async with serving(http(routes=DIRECT)) as proxy:
         proxy.plane.suspend()

@@ -143,14 +143,14 @@ class HttpManaging:
         lifetime = exchange.connection.lifetime
         if not lifetime.expired:
             return
+        if not exchange.responded:
+            # A body still on its way is the client's fault, a silent host is not.
+            exchange.record.status = 504 if exchange.received_all else 408
         if lifetime.worn_out:
             exchange.record.flags = "DT"
             self.stats.downstream_cx_max_duration_reached.add()
         else:
             exchange.record.flags = "SI"
-            if not exchange.responded:
-                # A body still on its way is the client's fault, a silent host is not.
-                exchange.record.status = 504 if exchange.received_all else 408
             self.stats.downstream_rq_idle_timeout.add()
 
 
