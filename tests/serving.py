@@ -283,7 +283,7 @@ def open_files() -> set[str]:
 
 
 FIELDS = """
-    method: "%REQ(:METHOD)%", path: "%REQ(:PATH)%", protocol: "%PROTOCOL%",
+    method: "%REQ(:METHOD)%", path: "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%", protocol: "%PROTOCOL%",
     status: "%RESPONSE_CODE%", flags: "%RESPONSE_FLAGS%", details: "%RESPONSE_CODE_DETAILS%",
     received: "%BYTES_RECEIVED%", sent: "%BYTES_SENT%", host: "%UPSTREAM_HOST%",
     failure: "%UPSTREAM_TRANSPORT_FAILURE_REASON%", attempts: "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"
