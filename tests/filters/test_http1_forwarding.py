@@ -154,8 +154,6 @@ async def test_a_redirect(serving: Serving, redirect: str, location: str) -> Non
         assert proxy.counter("http.web.rq_redirect") == 1
 
 
-
-
 @pytest.mark.parametrize(
     ("method", "status", "body"),
     [
