@@ -24,6 +24,7 @@ class Puppet:
         strings.settimeout(PATIENCE)
         self._strings = strings
         self._lines = strings.makefile()
+        self._early: list[str] = []
         self.pid, self.session, self.arguments, self.environment = self._read()
 
     def _read(self) -> list:
@@ -40,7 +41,11 @@ class Puppet:
     def say(self, text: str) -> None:
         """Have it say something by sd_notify; it is said when this returns."""
         self._tell(f"say {text}")
-        assert self.next() == "say"
+        # A signal that answers what is said may be reported before the saying is.
+        early = []
+        while (word := self.next()) != "say":
+            early.append(word)
+        self._early += early
 
     def exit(self, code: int = 0) -> None:
         self._tell(f"exit {code}")
@@ -52,6 +57,8 @@ class Puppet:
 
     def next(self) -> str:
         """Return what it reports next: the name of a signal that it got, or what it was told."""
+        if self._early:
+            return self._early.pop(0)
         (word,) = self._read()
         return word
 
