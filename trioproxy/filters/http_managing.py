@@ -99,10 +99,10 @@ class HttpManaging:
             await self._answer(exchange, error)
         finally:
             stats.downstream_rq_active.add(-1)
-            if exchange.has_generators:
-                await exchange.close_bodies()
             exchange.record.bytes_received += exchange.received
             self.finish(exchange.record)
+            if exchange.has_generators:
+                await exchange.close_bodies()
 
     def finish(self, record: Record) -> None:
         """Count and log an exchange that is over."""
@@ -143,6 +143,9 @@ class HttpManaging:
         lifetime = exchange.connection.lifetime
         if not lifetime.expired:
             return
+        if not exchange.responded:
+            # A body still on its way is the client's fault, a silent host is not.
+            exchange.record.status = 504 if exchange.received_all else 408
         if lifetime.worn_out:
             exchange.record.flags = "DT"
             self.stats.downstream_cx_max_duration_reached.add()

@@ -121,8 +121,11 @@ class Reactor:
             if transport.pump is not None:
                 if transport.pump.turn():
                     self._unfinished.add(transport.pump)
-            elif transport.waiter is not None and event & transport.interest:
+                continue
+            if transport.waiter is not None and event & transport.interest:
                 reschedule(transport.unpark())
+            if transport.writer is not None and event & OUT:
+                reschedule(transport.unpark_writer())
 
     def close(self) -> None:
         """Close the epoll set; the transports' sockets stay open."""

@@ -160,7 +160,8 @@ class Cluster:
 
     def forget(self, connection: UpstreamConnection) -> None:
         """Close an idle connection and take it out of its pool."""
-        connection.host.idle.remove(connection)
+        if connection in connection.host.idle:
+            connection.host.idle.remove(connection)
         connection.close()
 
     def _count_failure(self, host: Host, failure: ConnectFailed) -> None:

@@ -108,10 +108,10 @@ class Upload:
             await self._write(self._framed(piece), upstream, watch=watch)
 
     async def _write_end(self, body: AsyncIterable[bytes], upstream: Transport) -> None:
-        self.done = True
         if self._chunked:
             trailers = body.trailers if isinstance(body, WireBody) else None
             await self._write(encode_trailers(trailers), upstream, watch=False)
+        self.done = True
 
     async def _write(self, data: bytes | memoryview, upstream: Transport, *, watch: bool) -> None:
         try:
