@@ -23,6 +23,8 @@ from trioproxy.stats.region import Region
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+    from trioproxy.config.server import Config
+
     Handler = Callable[[trio.SocketStream, str, bytes], Awaitable[None]]
 
 
@@ -62,17 +64,11 @@ async def open_proxy(
 ) -> AsyncIterator[Proxy]:
     """Serve a configuration, a file or its text, on free ports.
 
-    `upstreams` are the ports that stand in for the clusters' endpoints, by cluster.
+    `upstreams` are the ports that stand in for the clusters' endpoints, by cluster; a cluster that
+    is not among them has a listener of the configuration's own for an endpoint.
     """
     path, text = (source, None) if isinstance(source, Path) else (None, source)
     config = load(path, text, REGISTRY).config
-    config = attrs.evolve(
-        config,
-        clusters=tuple(
-            attrs.evolve(cluster, endpoints=(endpoint((upstreams or {})[cluster.name]),))
-            for cluster in config.clusters
-        ),
-    )
     with ExitStack() as stack:
         region = stack.enter_context(Region.create())
         writer = stack.enter_context(region.claim(0, 0))
@@ -81,15 +77,22 @@ async def open_proxy(
             each.name: [stack.enter_context(socket.create_server(("127.0.0.1", 0)))]
             for each in config.listeners
         }
+        ports = {name: group[0].getsockname()[1] for name, group in sockets.items()}
+        config = aimed(config, ports, upstreams or {})
         async with open_plane(config, writer, Origin()) as plane:
             plane.start(sockets)
-            ports = {name: group[0].getsockname()[1] for name, group in sockets.items()}
             yield Proxy(ports, reader)
 
 
-def endpoint(port: int) -> Endpoint:
-    """Return an endpoint on this machine."""
-    return Endpoint(Address.parse(f"127.0.0.1:{port}"))
+def aimed(config: Config, ports: Mapping[str, int], upstreams: Mapping[str, int]) -> Config:
+    """Return a configuration whose clusters have the endpoints of this test."""
+    own = {each.address: ports[each.name] for each in config.listeners}
+    clusters = []
+    for cluster in config.clusters:
+        port = upstreams.get(cluster.name) or own[cluster.endpoints[0].address]
+        endpoint = Endpoint(Address.parse(f"127.0.0.1:{port}"))
+        clusters.append(attrs.evolve(cluster, endpoints=(endpoint,)))
+    return attrs.evolve(config, clusters=tuple(clusters))
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 import trio
 
 from trioproxy.drain.ladder import STAY
+from trioproxy.drain.sweep import ROUGH
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -109,7 +110,14 @@ class Lifetime:
 
     def touch(self) -> None:
         """Something moved: the timeout of where it stands begins anew."""
-        self.stand(self.stands, self.timeout)
+        if self.timeout > ROUGH and self.ladder is STAY:
+            # What `stand` comes to in the usual case, at a fifth of the cost: nothing is near.
+            when = self._sweep.clock.now + self.timeout
+            if when > self._end:
+                when = self._end
+            self.when = when
+        else:
+            self.stand(self.stands, self.timeout)
 
     def tighten(self, ladder: Ladder) -> None:
         """Drain by one more cause; the moments only ever move closer."""

@@ -5,6 +5,7 @@ async def __call__(self, connection: Connection, forward: Forward[Connection]) -
 """
 
 from trioproxy.codec.messages import Request, Response
+from trioproxy.errors import ProxyError
 from trioproxy.filters.bodies import BodyTooLarge
 from trioproxy.filters.chain import Forward
 from trioproxy.filters.connection import Connection
@@ -20,6 +21,7 @@ __all__ = [
     "Forward",
     "Headers",
     "HttpTools",
+    "ProxyError",
     "Request",
     "Response",
     "Tools",

@@ -52,6 +52,9 @@ class Connection:
     def __repr__(self) -> str:
         return f"<Connection {self.listener}#{self.id} from {self.remote or 'a Unix socket'}>"
 
+    scheme = b"http"
+    """What the client speaks to us, as `x-forwarded-proto` says it."""
+
     @property
     def remote_ip(self) -> str:
         """The client's bare address."""

@@ -99,6 +99,11 @@ class Exchange:
         """How many bytes of the request's body have come from the client."""
         return self._received.size
 
+    @property
+    def received_all(self) -> bool:
+        """Whether the whole request has come from the client."""
+        return self._received.done
+
     async def read_request(self, limit: int = LARGEST_READ) -> bytes:
         """Return the whole request body, which is still sent on; raises BodyTooLarge (413)."""
         data = await read_whole(self.request_body, limit, status=413)
@@ -181,6 +186,11 @@ class Exchange:
         self.responded = True
         await self.stream.respond(self)
         self.complete = True
+
+    @property
+    def has_generators(self) -> bool:
+        """Whether `close_bodies` has anything to do."""
+        return self._generators is not None
 
     async def close_bodies(self) -> None:
         """Close the generators that filters made bodies of, whether or not they came to an end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trioproxy.codec.body import encode_chunk, encode_trailers
+from trioproxy.codec.errors import UnsafeMessage
 from trioproxy.codec.messages import Framing
 from trioproxy.errors import DownstreamClosed
 from trioproxy.filters.tunnel import Tunnel
@@ -64,7 +65,7 @@ class ResponseWriter:
         if exchange.request.method == "HEAD":
             response.bodiless = True
         if type(body) is WholeBody:
-            data = body.available()
+            data = body.available() if self._may_have_body(response) else b""
             record.bytes_sent = len(data)
             head = self._head(response, exchange, len(data))
             if len(data) < TOO_LARGE_TO_JOIN:
@@ -79,11 +80,21 @@ class ResponseWriter:
     def _head(self, response: Response, exchange: Exchange, length: int | None) -> bytes:
         """Decide on framing and keep-alive, and write the head."""
         minor = exchange.request.minor
-        if length is not None and not response.bodiless:
+        if length is not None and self._may_have_body(response):
             response.content_length = length
             response.chunked = False
         self.keep_alive = self._keeps_alive(exchange)
-        return self._codec.encode_response(response, minor=minor, keep_alive=self.keep_alive)
+        try:
+            return self._codec.encode_response(response, minor=minor, keep_alive=self.keep_alive)
+        except UnsafeMessage:
+            exchange.responded = False  # nothing has been sent: it can still be answered
+            raise
+
+    @staticmethod
+    def _may_have_body(response: Response) -> bool:
+        return (
+            not response.bodiless and response.status >= 200 and response.status not in (204, 304)
+        )
 
     def _keeps_alive(self, exchange: Exchange) -> bool:
         client = self._client

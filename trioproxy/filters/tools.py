@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from trioproxy.accesslog.origin import NOWHERE, Origin
 from trioproxy.filters.health import Health
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Tools:
-    """A worker's reactor, sweep, pipes, statistics, chance, clusters, logs, clock and health."""
+    """A worker's reactor, sweep, pipes, statistics, chance, clusters, logs, clock and so on."""
 
     reactor: Reactor
     sweep: Sweep
@@ -36,6 +37,7 @@ class Tools:
     clusters: Mapping[str, Cluster]
     access_log: Callable[[AccessLog], Log]
     wall_clock: Callable[[], float]
+    origin: Origin = NOWHERE
     import_path: tuple[Path, ...] = ()
     health: Health = attrs.Factory(Health)
 

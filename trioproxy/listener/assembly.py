@@ -74,6 +74,7 @@ async def open_plane(config: Config, writer: Writer, origin: Origin) -> AsyncIte
                 clusters,
                 LogOpener(files, origin),
                 wall_clock,
+                origin,
                 config.import_path,
             )
             plane = Plane(tools, files)

@@ -30,6 +30,7 @@ class Plane:
         self._logs = logs
         self._acceptors: list[tuple[Listener, Acceptor]] = []
         self._accepting = trio.CancelScope()
+        self._suspended = True
         self._resumed = trio.Event()
         self._policy = Policy()
         self._ladder: Callable[[], Ladder] | None = None
@@ -58,11 +59,12 @@ class Plane:
 
     def suspend(self) -> None:
         """Accept no more; connections do not notice."""
-        self._resumed = trio.Event()
+        self._suspended = True
         self._accepting.cancel()
 
     def resume(self) -> None:
         """Accept again."""
+        self._suspended = False
         self._resumed.set()
 
     def refuse(self, listeners: Collection[str]) -> None:
@@ -85,9 +87,9 @@ class Plane:
     async def accept(self) -> None:
         """Accept whenever it is not suspended, until cancelled."""
         while True:
-            await self._resumed.wait()
-            if not self._resumed.is_set():
-                continue  # suspended again before we came here
+            while self._suspended:
+                self._resumed = trio.Event()
+                await self._resumed.wait()
             with trio.CancelScope() as self._accepting:
                 async with trio.open_nursery() as nursery:
                     for listener, acceptor in self._acceptors:

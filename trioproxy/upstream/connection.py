@@ -47,6 +47,12 @@ class UpstreamConnection:
         self.error = error
         self.cluster.sweep.hurry(when)
 
+    def turn(self) -> bool:
+        """The reactor saw an event while it was idle: closed by its host, or told unasked."""
+        if self.idle and self.transport.ready & IN:
+            self.cluster.forget(self)
+        return False
+
     def expire(self) -> None:
         """Its time is over: called by the sweep."""
         if self.idle:
@@ -106,7 +112,9 @@ def _begin(cluster: Cluster, host: Host) -> Transport:
 
 async def _finish(connection: UpstreamConnection, timeout: float) -> None:
     transport = connection.transport
-    if not _established(transport.sock):
+    if _established(transport.sock):
+        transport.ready = OUT  # what the host says first comes as an event
+    else:
         connection.wait_until(trio.current_time() + (timeout or inf), ConnectTimeout)
         transport.ready = 0
         await transport.park(OUT)
@@ -114,8 +122,6 @@ async def _finish(connection: UpstreamConnection, timeout: float) -> None:
         code = transport.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise ConnectFailed(reason(OSError(code, os.strerror(code))))
-    # Nothing was read yet, so there may be something: a server may speak first.
-    transport.ready = IN | OUT
 
 
 def _established(sock: socket.socket) -> bool:

@@ -61,13 +61,13 @@ class Reader:
         """
         data = self.pending or await self.receive()
         while data:
+            if data[:2] == EMPTY_LINE:  # RFC 9112 section 2.2: one may come before a request
+                data = data[2:] or await self.receive()
+                continue
             end = data.find(HEAD_END, 0, limit)
             if end > 0:
                 self.pending = data[end + 4 :]
                 return data[:end]
-            if data[:2] == EMPTY_LINE:  # RFC 9112 section 2.2: one may come before a request
-                data = data[2:] or await self.receive()
-                continue
             if len(data) >= limit:
                 raise HeadTooLarge
             if begun is not None:

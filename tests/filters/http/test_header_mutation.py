@@ -37,7 +37,7 @@ async def test_one_way_alone(http_tools: HttpTools) -> None:
 def test_an_unknown_operator_is_refused_where_it_stands() -> None:
     with pytest.raises(Invalid, match="unknown operator %NOPE%") as refused:
         HeaderMutation(response_headers=HeaderOperations(set={"x-a": "%NOPE%"}))
-    assert refused.value.field == "response_headers"
+    assert refused.value.field == "set"
 
 
 async def test_in_a_proxy_the_place_in_the_chain_counts() -> None:

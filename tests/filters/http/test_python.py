@@ -11,6 +11,7 @@ import trio
 from planes import open_proxy, open_upstream, say
 
 from trioproxy.codec.messages import Response
+from trioproxy.filters.api import ProxyError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -164,6 +165,16 @@ async def raise_in_hook(self: object, exchange: Exchange, forward: Forward[Excha
     await forward(exchange)
 
 
+async def raise_twice(self: object, exchange: Exchange, forward: Forward[Exchange]) -> None:
+    """The hook fails as well when it is to see the answer to the failure."""
+
+    @exchange.on_response
+    async def fail(_exchange: Exchange) -> None:
+        raise KeyError("in a hook")
+
+    raise ValueError("before")
+
+
 async def raise_in_nursery(self: object, exchange: Exchange, forward: Forward[Exchange]) -> None:
     async def fail() -> None:
         raise KeyError("in a nursery")
@@ -214,6 +225,18 @@ async def test_a_filter_that_raises_costs_its_own_request_a_500(
     assert "test_python.py" in caplog.text
 
 
+async def test_one_that_fails_with_the_answer_to_its_failure_costs_its_connection(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    raise_twice.__name__ = "__call__"
+    async with proxy_with(monkeypatch, raise_twice) as proxy:
+        with pytest.raises(trio.BrokenResourceError):
+            await proxy.ask()
+        assert proxy.counter("http.web.downstream_rq_active") == 0
+    assert "before" in caplog.text
+    assert "in a hook" in caplog.text
+
+
 async def test_a_filter_that_does_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     answer_nothing.__name__ = "__call__"
     async with proxy_with(monkeypatch, answer_nothing) as proxy:
@@ -247,9 +270,7 @@ async def test_what_fails_after_the_response_costs_nothing_but_a_line(
         for _ in range(2):
             await stream.send_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
             assert (await stream.receive_some()).endswith(b"nothing")
-    assert [record.message for record in caplog.records] == [
-        "under_test:Filter failed after the response"
-    ] * 2
+    assert caplog.text.count("KeyError: 'too late'") == 2
 
 
 async def test_a_body_that_is_too_large_for_it_is_a_413(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,6 +328,33 @@ async def test_a_stream_of_events_ends_when_the_client_leaves(
             await until(stream, b"data: 1")
         with trio.fail_after(5):
             await ended.wait()
+
+
+async def test_it_may_answer_for_an_upstream_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def __call__(self: object, exchange: Exchange, forward: Forward[Exchange]) -> None:
+        try:
+            await forward(exchange)
+        except ProxyError as failure:
+            await exchange.respond(200, f"from the attic: {failure.flag}")
+
+    async def broken(stream: trio.SocketStream, _head: str, _body: bytes) -> None:
+        return
+
+    monkeypatch.setattr("filters.http.test_python.echo", broken)
+    async with proxy_with(monkeypatch, __call__) as proxy:
+        assert (await proxy.ask()).endswith("from the attic: UC")
+
+
+async def test_it_may_not_answer_twice(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def __call__(self: object, exchange: Exchange, forward: Forward[Exchange]) -> None:
+        await exchange.respond(200, "once")
+        await forward(exchange)
+
+    async with proxy_with(monkeypatch, __call__) as proxy:
+        assert (await proxy.ask()).endswith("once")
+    assert "the response is on its way already" in caplog.text
 
 
 async def test_an_interim_response_can_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,6 +111,7 @@ class Attempt:
             clean
             and response is not None
             and response.keep_alive
+            and response.status != 101
             and self.body.done
             and self.upload.done
             and not reader.pending
@@ -138,13 +139,13 @@ class Attempt:
         finally:
             self.cluster.stats.upstream_cx_tx_bytes_total.add(len(head) + upload.sent)
 
-    async def receive(self) -> Response:
+    async def receive(self, *, watching: bool = True) -> Response:
         """Return the response head, and `body` is set; interim responses are passed on.
 
         Raises UpstreamError, or DownstreamClosed where the client hangs up meanwhile.
         """
         client, reader = self.exchange.connection.transport, self.reader
-        if not client.hangup:
+        if watching and not client.hangup:
             # A client that had closed its half with the request itself still wants an answer.
             reader.watch(client, HANGUP, DownstreamClosed)
         while True:

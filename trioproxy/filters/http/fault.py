@@ -1,6 +1,5 @@
 """`fault`: delays and aborts some requests, to see what their clients make of it."""
 
-from random import Random
 from typing import Annotated, ClassVar
 
 import attrs
@@ -9,7 +8,6 @@ import trio
 from trioproxy.config.marks import Count, Invalid, Range
 from trioproxy.config.route import HeaderMatch, RouteMatch
 from trioproxy.config.units import Fraction, Seconds
-from trioproxy.drain.sweep import Sweep
 from trioproxy.filters.chain import Forward
 from trioproxy.filters.exchange import Exchange
 from trioproxy.filters.http.presence import Presence
@@ -64,18 +62,18 @@ class Fault:
     def prepare(self, tools: HttpTools) -> "Faulting":
         """Return the filter."""
         stats = FaultStats(tools.worker.stats, f"{tools.scope}.fault")
-        return Faulting(self, stats, tools.worker.rng, tools.worker.sweep)
+        return Faulting(self, stats, tools)
 
 
 class Faulting:
     """A `fault` in service."""
 
-    def __init__(self, config: Fault, stats: FaultStats, rng: Random, sweep: Sweep) -> None:
+    def __init__(self, config: Fault, stats: FaultStats, tools: HttpTools) -> None:
         self._config = config
         self._matches = compile_match(RouteMatch(prefix="", headers=config.headers))
         self._stats = stats
-        self._rng = rng
-        self._sweep = sweep
+        self._rng = tools.worker.rng
+        self._tools = tools
         self._active = 0
 
     async def __call__(self, exchange: Exchange, forward: Forward[Exchange]) -> None:
@@ -114,7 +112,7 @@ class Faulting:
     async def _delay(self, exchange: Exchange, delay: FaultDelay) -> None:
         self._stats.delays_injected.add()
         exchange.record.flags = "DI"
-        with Presence(exchange, self._sweep):
+        with Presence(exchange, self._tools):
             await trio.sleep(delay.fixed_delay)
 
     async def _abort(self, exchange: Exchange, abort: FaultAbort) -> None:

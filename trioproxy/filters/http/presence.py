@@ -6,38 +6,33 @@ a service of its own, so the worker's sweep looks after its client.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Self
-
-import trio
-
-from trioproxy.errors import DownstreamClosed
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from trioproxy.drain.sweep import Sweep
     from trioproxy.filters.exchange import Exchange
+    from trioproxy.filters.http.tools import HttpTools
 
 
 class Presence:
-    """Around a filter's work: it is cancelled within a sweep of the client's leaving.
+    """Around a filter's work: where the client leaves, its connection's lifetime is cancelled.
 
-    Leaving the block raises DownstreamClosed then. A client that had closed its half of the
-    connection with the request itself still wants an answer.
+    A client that had closed its half of the connection with the request still wants an answer, and
+    one that was answered may leave.
     """
 
-    __slots__ = ("_exchange", "_scope", "_sweep", "when")
+    __slots__ = ("_exchange", "_tools", "when")
 
-    def __init__(self, exchange: Exchange, sweep: Sweep) -> None:
+    def __init__(self, exchange: Exchange, tools: HttpTools) -> None:
         self._exchange = exchange
-        self._sweep = sweep
-        self._scope = trio.CancelScope()
+        self._tools = tools
         self.when = 0.0  # due at every look of the sweep
 
     def __enter__(self) -> Self:
-        self._scope.__enter__()
         if not self._exchange.connection.transport.hangup:
-            self._sweep.timed.add(self)
+            self._tools.worker.sweep.timed.add(self)
         return self
 
     def __exit__(
@@ -45,15 +40,14 @@ class Presence:
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> bool | None:
-        self._sweep.timed.discard(self)
-        suppressed = self._scope.__exit__(kind, error, traceback)
-        if self._scope.cancelled_caught:
-            raise DownstreamClosed("the client left")
-        return suppressed
+    ) -> None:
+        self._tools.worker.sweep.timed.discard(self)
 
     def expire(self) -> None:
-        """Look after the client; once it is answered it may leave."""
+        """Look after the client: called by the sweep."""
         exchange = self._exchange
         if exchange.connection.transport.hangup and not exchange.complete:
-            self._scope.cancel()
+            self.when = inf
+            exchange.record.flags = "DC"
+            self._tools.stats.downstream_rq_rx_reset.add()
+            exchange.connection.lifetime.scope.cancel()

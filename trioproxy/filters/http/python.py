@@ -1,19 +1,15 @@
 """`python`: an HTTP filter of one's own."""
 
-import logging
 from typing import cast
 
 import attrs
 
-from trioproxy.drain.sweep import Sweep
 from trioproxy.filters.chain import Filter, Forward
 from trioproxy.filters.exchange import Exchange
 from trioproxy.filters.http.presence import Presence
 from trioproxy.filters.http.tools import HttpTools
 from trioproxy.filters.imported import Imported
 from trioproxy.filters.tools import prepared
-
-log = logging.getLogger("trioproxy.python")
 
 
 @attrs.frozen
@@ -23,25 +19,17 @@ class PythonHttpFilter(Imported):
     def prepare(self, tools: HttpTools) -> "PythonHttpFiltering":
         """Import and make the filter; raises ValueError."""
         made = prepared(self.make(tools.worker.import_path), tools)
-        return PythonHttpFiltering(self.filter, cast("Filter[Exchange]", made), tools.worker.sweep)
+        return PythonHttpFiltering(cast("Filter[Exchange]", made), tools)
 
 
 class PythonHttpFiltering:
-    """A `python` filter in service: its failures are its exchange's alone."""
+    """A `python` filter in service."""
 
-    def __init__(self, name: str, made: Filter[Exchange], sweep: Sweep) -> None:
-        self.name = name
+    def __init__(self, made: Filter[Exchange], tools: HttpTools) -> None:
         self._filter = made
-        self._sweep = sweep
+        self._tools = tools
 
     async def __call__(self, exchange: Exchange, forward: Forward[Exchange]) -> None:
-        """Call the filter; cancels it where the client leaves unanswered."""
-        with Presence(exchange, self._sweep):
-            try:
-                await self._filter(exchange, forward)
-            except Exception:
-                if not exchange.complete:
-                    raise
-                log.exception("%s failed after the response", self.name)
-            finally:
-                await exchange.close_bodies()
+        """Call the filter; it is cancelled where the client leaves unanswered."""
+        with Presence(exchange, self._tools):
+            await self._filter(exchange, forward)
