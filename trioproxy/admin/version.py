@@ -5,5 +5,5 @@ from trioproxy.stats.layout import LAYOUT_VERSION
 
 
 def hot_restart_version() -> str:
-    """Return the versions of the protocol and of the region, `1.1`."""
+    """Return the versions of the protocol and of the region, such as `1.2`."""
     return f"{PROTOCOL_VERSION}.{LAYOUT_VERSION}"
