@@ -15,6 +15,7 @@ from trioproxy.drain.lifetime import Stand
 from trioproxy.errors import DownstreamClosed, DownstreamProtocolError
 from trioproxy.filters.exchange import Exchange, reason_phrase
 from trioproxy.filters.http1_response import ResponseWriter
+from trioproxy.reactor.epoll import GONE
 from trioproxy.wire.body import WholeBody, WireBody, body_of
 from trioproxy.wire.reader import HeadTooLarge, Reader, Truncated
 
@@ -42,6 +43,7 @@ class Http1Connection:
         self.requests = 0
         self.exchange: Exchange | None = None
         self._writer = ResponseWriter(self)
+        self.transport.on_hangup = self._hung_up
 
     def __repr__(self) -> str:
         return f"<Http1Connection {self.connection.id}, request count {self.requests}>"
@@ -72,6 +74,10 @@ class Http1Connection:
         writer.begin(body)
         record = self._record(request)
         self.exchange = exchange = Exchange(self.connection, writer, request, body, record)
+        if self.requests == 1 or not request.keep_alive:
+            self.transport.look_ahead()  # later ones come behind a look of the reactor
+        if self.transport.hangup and not body.done:
+            self._hung_up(0)
         await manager.run(exchange)
         self.exchange = None
         if writer.keep_alive and body.done:
@@ -93,6 +99,25 @@ class Http1Connection:
         except Truncated:
             self.manager.stats.downstream_cx_protocol_error.add()
         return None
+
+    def _hung_up(self, event: int) -> None:
+        """End the exchange, wherever it waits: the client has left.
+
+        FIN alone is taken for leaving, too, as Envoy does, unless it came with the request: such a
+        client has only closed its half, and is answered. A FIN came with the request if the kernel
+        had it when the reactor saw the request's last bytes arrive, or, for the first request of a
+        connection, one that says `close` or one with a long body, when all of it was read.
+        """
+        exchange = self.exchange
+        if exchange is None or exchange.complete or self._writer.over:
+            return
+        if event & GONE or not self._goes_on(exchange):
+            self.connection.lifetime.abandon()
+
+    def _goes_on(self, exchange: Exchange) -> bool:
+        """Whether the rest of the request may be here, so that its reader comes to the FIN."""
+        here = len(self.reader.pending) + self.transport.unread()
+        return not exchange.received_all and exchange.missing <= here
 
     def _body(self, request: Request) -> WholeBody | WireBody:
         body = body_of(

@@ -160,11 +160,15 @@ class ResponseWriter:
     async def _pump(self, body: WireBody, exchange: Exchange) -> None:
         """Have the reactor move what is left of a body of known length."""
         record, touch, count = exchange.record, exchange.connection.lifetime.touch, self._sent
+        left = body.left
 
         def progress(forth: int, _back: int) -> None:
+            nonlocal left
             touch()
             record.bytes_sent += forth
             count.add(forth)
+            left -= forth
+            exchange.complete = not left  # the client may leave before our task comes to know
 
         try:
             await body.pump(self._transport, self._client.manager.pipes, progress)

@@ -7,8 +7,6 @@ from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
-import trio
-
 from trioproxy.codec.h1 import Codec
 from trioproxy.errors import DownstreamClosed, FilterFailed, ProxyError
 from trioproxy.filters.chain import chain
@@ -92,11 +90,11 @@ class HttpManaging:
             await self._chain(exchange)
             if not exchange.responded:
                 raise FilterFailed("no filter answered")
-        except trio.Cancelled:
-            self._note_expiry(exchange)
-            raise
         except Exception as error:
             await self._answer(exchange, error)
+        except BaseException:  # cancelled, maybe in a nursery of a filter's
+            self._note_end(exchange)
+            raise
         finally:
             stats.downstream_rq_active.add(-1)
             exchange.record.bytes_received += exchange.received
@@ -139,10 +137,17 @@ class HttpManaging:
             self.stats.rq_reset_after_downstream_response_started.add()
         exchange.stream.cut()
 
+    def _note_end(self, exchange: Exchange) -> None:
+        """Take note why an exchange was cancelled."""
+        lifetime = exchange.connection.lifetime
+        if lifetime.abandoned:
+            exchange.record.flags = DownstreamClosed.flag
+            self._cut(exchange, DownstreamClosed())
+        elif lifetime.expired:
+            self._note_expiry(exchange)
+
     def _note_expiry(self, exchange: Exchange) -> None:
         lifetime = exchange.connection.lifetime
-        if not lifetime.expired:
-            return
         if not exchange.responded:
             # A body still on its way is the client's fault, a silent host is not.
             exchange.record.status = 504 if exchange.received_all else 408

@@ -7,13 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Self
 
 from trioproxy.codec.errors import MalformedMessage
-from trioproxy.errors import (
-    DownstreamClosed,
-    UpstreamError,
-    UpstreamProtocolError,
-    UpstreamReset,
-)
-from trioproxy.reactor.epoll import HANGUP
+from trioproxy.errors import UpstreamError, UpstreamProtocolError, UpstreamReset
 from trioproxy.wire.body import WholeBody, WireBody, body_of
 from trioproxy.wire.reader import HeadTooLarge, Reader, Truncated
 
@@ -139,15 +133,11 @@ class Attempt:
         finally:
             self.cluster.stats.upstream_cx_tx_bytes_total.add(len(head) + upload.sent)
 
-    async def receive(self, *, watching: bool = True) -> Response:
+    async def receive(self) -> Response:
         """Return the response head, and `body` is set; interim responses are passed on.
 
-        Raises UpstreamError, or DownstreamClosed where the client hangs up meanwhile.
+        Raises UpstreamError, or DownstreamClosed from passing one on.
         """
-        client, reader = self.exchange.connection.transport, self.reader
-        if watching and not client.hangup:
-            # A client that had closed its half with the request itself still wants an answer.
-            reader.watch(client, HANGUP, DownstreamClosed)
         while True:
             response = await self._receive_head()
             if response.status >= 200 or response.status == 101:
@@ -155,7 +145,9 @@ class Attempt:
             if response.status != 100 and self.exchange.request.minor:
                 await self.exchange.stream.inform(response)
         self.response = response
-        self.body = body_of(response, reader, closed=UpstreamReset, malformed=UpstreamProtocolError)
+        self.body = body_of(
+            response, self.reader, closed=UpstreamReset, malformed=UpstreamProtocolError
+        )
         return response
 
     async def _receive_head(self) -> Response:

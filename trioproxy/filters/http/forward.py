@@ -115,8 +115,7 @@ class Forwarding:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._finish_upload, attempt)
-                # The upload reads the client, and so sees it leave.
-                response = await attempt.receive(watching=False)
+                response = await attempt.receive()
                 attempt.connection.when = inf
                 await self._deliver(attempt, response)
                 nursery.cancel_scope.cancel()
