@@ -119,7 +119,6 @@ async def test_chunks_down_with_trailers(serving: Serving) -> None:
     assert proxy.log[0]["sent"] == 5
 
 
-@pytest.mark.xfail(strict=True, reason="chunk heads are not counted")
 async def test_chunks_up_are_counted_as_they_go_out(serving: Serving) -> None:
     async with serving(http()) as proxy:
         head = "POST / HTTP/1.1 | host: a | transfer-encoding: chunked |"
@@ -308,7 +307,6 @@ async def test_an_early_refusal(serving: Serving) -> None:
         assert not proxy.cluster().hosts[0].idle
 
 
-@pytest.mark.xfail(strict=True, reason="what the upstream said before it closed is lost")
 async def test_an_early_refusal_by_an_upstream_that_closes(serving: Serving) -> None:
     """Its RST on our unread bytes must not eat its answer."""
     async with serving(http()) as proxy, trio.open_nursery() as nursery:

@@ -248,6 +248,29 @@ async def test_a_client_that_closed_its_half_with_a_long_request_is_answered(
     assert [line["flags"] for line in proxy.log] == [None, None]
 
 
+async def test_a_client_that_closes_its_half_with_the_end_of_its_request_is_answered(
+    serving: Serving,
+) -> None:
+    async with serving(http()) as proxy:
+        await proxy.play(
+            """
+            client >> POST / HTTP/1.1 | host: a | content-length: 4 | | on\\
+            origin << POST / HTTP/1.1 | host: a | content-length: 4 | | on\\
+            """
+        )
+        client = await proxy.party("client")
+        client.say_at_once(b"e!")
+        client.finish()
+        await proxy.play(
+            """
+            origin << e!\\
+            origin >> HTTP/1.1 204 No Content |
+            client << HTTP/1.1 204 No Content |
+            client << (fin)
+            """
+        )
+
+
 async def test_a_client_that_closed_its_half_and_then_resets_has_left(serving: Serving) -> None:
     async with serving(http()) as proxy:
         client = await proxy.party("client")
