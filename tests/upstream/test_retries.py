@@ -102,7 +102,6 @@ async def test_retries_come_to_an_end(serving: Serving) -> None:
     assert proxy.log[0]["attempts"] == 3
 
 
-@pytest.mark.xfail(strict=True, reason="URX is lost")
 async def test_the_log_says_that_retries_came_to_an_end(serving: Serving) -> None:
     async with serving(http(route=retry("connect_failure"), endpoints="$refusing")) as proxy:
         await proxy.play(ASK + failure("503 Service Unavailable", "connection refused"))

@@ -110,12 +110,11 @@ class Faulting:
 
     async def _delay(self, exchange: Exchange, delay: FaultDelay) -> None:
         self._stats.delays_injected.add()
-        exchange.record.flags = "DI"
+        exchange.record.flag("DI")
         await trio.sleep(delay.fixed_delay)
 
     async def _abort(self, exchange: Exchange, abort: FaultAbort) -> None:
         self._stats.aborts_injected.add()
-        record = exchange.record
-        record.flags = "DI,FI" if record.flags else "FI"
-        record.details = "fault_filter_abort"
+        exchange.record.flag("FI")
+        exchange.record.details = "fault_filter_abort"
         await exchange.respond(abort.http_status, "fault filter abort\n")

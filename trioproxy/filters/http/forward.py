@@ -149,6 +149,7 @@ class Forwarding:
         if not exchange.request.upgrade:
             raise UpstreamProtocolError("switches protocols though nobody asked it to")
         held, attempt.reader.pending = attempt.reader.pending, b""
+        attempt.reader.received -= len(held)  # it is counted with what flows
         tunnel = Tunnel(attempt.connection, held, self._tools.tunnel_idle_timeout)
         await exchange.send(response, tunnel)
 
@@ -166,6 +167,7 @@ class Forwarding:
             return False
         if len(self._tried) >= policy.attempts:
             cluster.stats.upstream_rq_retry_limit_exceeded.add()
+            self._exchange.record.flag("URX")
             return False
         if self._retrying:
             cluster.retries.leave()
