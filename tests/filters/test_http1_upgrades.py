@@ -134,6 +134,7 @@ async def test_a_switch_that_nobody_asked_for(serving: Serving) -> None:
 async def test_a_client_resets_a_tunnel(serving: Serving) -> None:
     async with serving(WEBSOCKET) as proxy:
         await proxy.play(f"{SWITCHED} \n client >> (reset) \n origin << (reset)")
+    assert [(line["status"], line["flags"]) for line in proxy.log] == [(101, "DC")]
 
 
 async def test_a_tunnel_that_was_reset_takes_no_request(serving: Serving) -> None:
@@ -152,6 +153,7 @@ async def test_a_tunnel_that_was_reset_takes_no_request(serving: Serving) -> Non
 async def test_an_upstream_resets_a_tunnel(serving: Serving) -> None:
     async with serving(WEBSOCKET) as proxy:
         await proxy.play(f"{SWITCHED} \n origin >> (reset) \n client << (reset)")
+    assert [(line["status"], line["flags"]) for line in proxy.log] == [(101, "UC")]
 
 
 async def test_an_idle_tunnel_is_closed(serving: Serving) -> None:
