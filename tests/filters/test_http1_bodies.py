@@ -356,6 +356,28 @@ async def test_full_duplex(serving: Serving) -> None:
         )
 
 
+async def test_a_long_response_of_known_length_lets_the_upload_go_on(serving: Serving) -> None:
+    """The reactor moves such a response itself, between the sockets that the upload waits on."""
+    async with serving(http()) as proxy:
+        await proxy.play(
+            """
+            client >> POST / HTTP/1.1 | host: a | content-length: 6 | | hi\\
+            origin << POST / HTTP/1.1 | host: a | content-length: 6 | | hi\\
+            origin >> HTTP/1.1 200 OK | content-length: 100000 | | begin\\
+            client << HTTP/1.1 200 OK | content-length: 100000 | connection: close | | begin\\
+            client >> you\\
+            origin << you\\
+            origin >> more\\
+            client << more\\
+            client >> !\\
+            origin << !\\
+            """
+        )
+        client, origin = await proxy.party("client"), await proxy.party("origin")
+        await origin.say(bytes(100_000 - len("beginmore")))
+        assert await client.rest() == bytes(100_000 - len("beginmore"))
+
+
 async def test_the_route_timeout_ends_with_the_head_of_an_early_answer(serving: Serving) -> None:
     async with serving(http(route="timeout: 100ms")) as proxy:
         await proxy.play(

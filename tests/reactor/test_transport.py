@@ -267,6 +267,24 @@ async def test_an_interrupt_reaches_a_lone_writer(reactor: Reactor) -> None:
         assert not transport.interrupt(ValueError("nobody"))
 
 
+async def test_an_interrupt_reaches_both_who_wait(reactor: Reactor) -> None:
+    with one(reactor) as (_, transport):
+        transport.ready = 0
+        await turns()
+        transport.ready = 0
+
+        async def wait(interest: int) -> None:
+            with pytest.raises(ValueError, match="time is over"):
+                await transport.park(interest)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait, IN)
+            nursery.start_soon(wait, OUT)
+            await turns()
+            assert transport.interrupt(ValueError("time is over"))
+        assert transport.waiter is transport.writer is None
+
+
 async def test_park_returns_at_once_where_the_flag_is_set(reactor: Reactor) -> None:
     with one(reactor) as (_, transport), trio.fail_after(5):
         assert transport.ready & OUT

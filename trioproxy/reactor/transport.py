@@ -177,14 +177,15 @@ class Transport:
         await wait_task_rescheduled(self._abort_park)
 
     def interrupt(self, error: Exception) -> bool:
-        """Raise `error` in the task parked here; returns whether there was one."""
+        """Raise `error` in the tasks parked here; returns whether there were any."""
+        parked = []
         if self.waiter is not None:
-            reschedule(self.unpark(), outcome.Error(error))
-        elif self.writer is not None:
-            reschedule(self.unpark_writer(), outcome.Error(error))
-        else:
-            return False
-        return True
+            parked.append(self.unpark())
+        if self.writer is not None:
+            parked.append(self.unpark_writer())
+        for task in parked:
+            reschedule(task, outcome.Error(error))
+        return bool(parked)
 
     def alarm(self, event: int) -> int:
         """Note a hang-up or urgent data; returns the event with what it makes ready."""
