@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from dialogue import RESET_ON_CLOSE
 from serving import http
 
 if TYPE_CHECKING:
@@ -184,6 +186,57 @@ async def test_a_client_leaves_in_the_middle_of_a_request_that_waits(
     assert proxy.log[0]["flags"] == "DC"
 
 
+@ENDINGS
+async def test_a_client_leaves_while_both_messages_flow(
+    serving: Serving, ending: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(http()) as proxy:
+        await proxy.play(
+            f"""
+            client >> POST / HTTP/1.1 | host: a | transfer-encoding: chunked | | 5 | hello
+            origin << POST / HTTP/1.1 | host: a | transfer-encoding: chunked | | 5 | hello
+            origin >> HTTP/1.1 103 Early Hints |
+            client << HTTP/1.1 103 Early Hints |
+            client >> {ending}
+            origin << (reset)
+            """
+        )
+    assert [(line["status"], line["flags"]) for line in proxy.log] == [(0, "DC")]
+    assert not caplog.records
+
+
+@ENDINGS
+async def test_a_client_leaves_before_it_is_invited_to_go_on(
+    serving: Serving, ending: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(http(cluster="circuit_breakers: {max_connections: 1}")) as proxy:
+        await proxy.play(
+            f"""
+            client#2 >> GET / HTTP/1.1 | host: a |
+            origin << GET / HTTP/1.1 | host: a |
+            client >> POST / HTTP/1.1 | host: a | content-length: 5 | expect: 100-continue |
+            client >> {ending}
+            """
+        )
+        await proxy.play("origin >> (close) \n client#2 >> (close)")
+    assert {line["flags"] for line in proxy.log} == {"DC", "UC"}
+    assert not caplog.records
+
+
+async def test_a_client_is_gone_when_its_request_is_read(
+    serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(http()) as proxy:
+        # Connected, said and gone without a turn of the loop: the reactor has not seen it yet.
+        with socket.create_connection(proxy.addresses["web"]) as client:
+            client.sendall(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n")
+            client.sendall(b"expect: 100-continue\r\n\r\n")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        await proxy.play("origin << POST / HTTP/1.1 | ... | ... | \n origin << (reset)")
+    assert proxy.log[0]["flags"] == "DC"
+    assert not caplog.records
+
+
 # A client that has only closed its half, which it says with its request.
 
 ANSWERED = """
@@ -356,6 +409,52 @@ async def test_an_upstream_leaves_in_its_response(
         }
         assert proxy.counter("cluster.app.upstream_rq_rx_reset") == 1
     assert [(line["status"], line["flags"], line["sent"]) for line in proxy.log] == [(200, "UC", 3)]
+
+
+@pytest.mark.parametrize(
+    ("ending", "reason"),
+    [("(close)", "closed before the response"), ("(reset)", "Connection reset by peer")],
+)
+async def test_an_upstream_leaves_while_both_messages_flow(
+    serving: Serving, ending: str, reason: str
+) -> None:
+    async with serving(http()) as proxy:
+        await proxy.play(
+            f"""
+            client >> POST / HTTP/1.1 | host: a | transfer-encoding: chunked | | 5 | hello
+            origin << POST / HTTP/1.1 | host: a | transfer-encoding: chunked | | 5 | hello
+            origin >> HTTP/1.1 103 Early Hints |
+            client << HTTP/1.1 103 Early Hints |
+            origin >> {ending}
+            client << HTTP/1.1 503 Service Unavailable | content-type: text/plain; charset=utf-8
+            client << content-length: ... | connection: close | | {reason}\\n\\
+            client << (fin)
+            """
+        )
+        assert proxy.counter("cluster.app.upstream_rq_rx_reset") == 1
+    assert [(line["status"], line["flags"]) for line in proxy.log] == [(503, "UC")]
+    assert proxy.log[0]["failure"] == reason
+
+
+@pytest.mark.parametrize(
+    ("minor", "heard"),
+    [(0, "connection: close | | hel\\"), (1, "transfer-encoding: chunked | | 3 | hel")],
+)
+async def test_a_response_that_stands_still_is_cut(
+    serving: Serving, minor: int, heard: str
+) -> None:
+    async with serving(http("stream_idle_timeout: 60ms,")) as proxy:
+        await proxy.play(
+            f"""
+            client >> GET / HTTP/1.{minor} | host: a |
+            origin << GET / HTTP/1.1 | host: a |
+            origin >> HTTP/1.1 200 OK | | hel\\
+            client << HTTP/1.1 200 OK | {heard}
+            client << (reset)
+            origin << (reset)
+            """
+        )
+    assert [(line["status"], line["flags"]) for line in proxy.log] == [(200, "SI")]
 
 
 async def test_a_body_until_close_that_is_reset_is_cut(serving: Serving) -> None:

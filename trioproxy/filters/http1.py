@@ -138,7 +138,10 @@ class Http1Connection:
 
     def _invite(self) -> None:
         if self.exchange is None or not self.exchange.responded:
-            self.transport.send_nowait(CONTINUE)
+            try:
+                self.transport.send_nowait(CONTINUE)
+            except OSError as error:
+                raise DownstreamClosed(error.strerror or str(error)) from error
 
     def _record(self, request: Request | None) -> Record:
         record = Record(self.manager.wall_clock(), perf_counter())

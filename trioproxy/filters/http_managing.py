@@ -15,6 +15,7 @@ from trioproxy.filters.http.routing import RouteTable
 from trioproxy.filters.http.tools import HttpTools
 from trioproxy.filters.http1 import Http1Connection
 from trioproxy.filters.tools import prepared
+from trioproxy.filters.tunnel import Tunnel
 from trioproxy.stats.downstream import HttpStats
 
 if TYPE_CHECKING:
@@ -155,6 +156,8 @@ class HttpManaging:
         if not exchange.responded:
             # A body still on its way is the client's fault, a silent host is not.
             exchange.record.status = 504 if exchange.received_all else 408
+        elif not exchange.complete and not isinstance(exchange.response_body, Tunnel):
+            exchange.stream.cut()
         if lifetime.worn_out:
             exchange.record.flag("DT")
             self.stats.downstream_cx_max_duration_reached.add()

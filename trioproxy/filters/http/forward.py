@@ -119,8 +119,11 @@ class Forwarding:
                 attempt.connection.when = inf
                 await self._deliver(attempt, response)
                 nursery.cancel_scope.cancel()
-        except* ProxyError as failures:
-            raise first_of(failures) from None
+        except BaseExceptionGroup as group:
+            failures = group.subgroup(ProxyError)
+            if failures is None:
+                raise
+            raise first_of(failures) from None  # by itself: who cancelled us will do so again
 
     async def _finish_upload(self, attempt: Attempt) -> None:
         try:
@@ -201,10 +204,10 @@ class Forwarding:
             stats.upstream_cx_protocol_error.add()
 
 
-def first_of(failures: ExceptionGroup[ProxyError]) -> ProxyError:
+def first_of(failures: BaseExceptionGroup[ProxyError]) -> ProxyError:
     """Return the failure that a nursery wrapped, the first one where there are several."""
-    found: Exception = failures
-    while isinstance(found, ExceptionGroup):
+    found: BaseException = failures
+    while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
     assert isinstance(found, ProxyError)
     return found

@@ -101,8 +101,7 @@ class Upload:
                 data = self._framed(await body.read())
                 self._touch()
         received()
-        if data:
-            await self._write(data, upstream, watch=True)
+        await self._write(data, upstream, watch=True)
 
     async def finish(self, upstream: Transport, received: Received) -> None:
         """Send what is left, whatever the upstream says meanwhile; raises UpstreamReset."""
@@ -125,6 +124,8 @@ class Upload:
         self.done = True
 
     async def _write(self, data: bytes | memoryview, upstream: Transport, *, watch: bool) -> None:
+        if not data:
+            return
         try:
             sent = upstream.send_nowait(data)
             self.written += sent
