@@ -77,3 +77,9 @@ class Record:
     """Why the last attempt's transport failed."""
     attempts: int = 0
     """How many hosts were tried."""
+
+    def flag(self, name: str) -> None:
+        """Add a response flag, unless it is there; `-` is none."""
+        flags = self.flags.split(",") if self.flags is not None else []
+        if name not in {"-", *flags}:
+            self.flags = ",".join([*flags, name])

@@ -37,13 +37,15 @@ class Stand(Enum):
 class Lifetime:
     """The cancel scope of one connection; use it as a context manager around all it does.
 
-    `expired` tells afterwards that it was ended by its time, and `stands` where it stood then.
+    `expired` tells afterwards that it was ended by its time, and `stands` where it stood then;
+    `abandoned` that it was ended because its peer had left.
     """
 
     __slots__ = (
         "_begun",
         "_end",
         "_sweep",
+        "abandoned",
         "expired",
         "ladder",
         "scope",
@@ -62,6 +64,7 @@ class Lifetime:
         self._end = inf
         self.when = inf
         self.expired = False
+        self.abandoned = False
 
     def __repr__(self) -> str:
         return f"<Lifetime {self.stands.value} for {trio.current_time() - self._begun:.1f} s>"
@@ -130,6 +133,11 @@ class Lifetime:
         if not self.noticed:
             self.ladder = STAY
             self.touch()
+
+    def abandon(self) -> None:
+        """End the connection: its peer has left."""
+        self.abandoned = True
+        self.scope.cancel()
 
     def expire(self) -> None:
         """End the connection: called by the sweep when its time has come."""

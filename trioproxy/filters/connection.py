@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
+
+import trio
 
 if TYPE_CHECKING:
     import socket
@@ -10,6 +13,8 @@ if TYPE_CHECKING:
     from trioproxy.drain.lifetime import Lifetime
     from trioproxy.reactor.transport import Transport
 
+LINGER = 1.0  # s, Envoy's delayed_close_timeout
+LINGER_SIZE = 1 << 20
 SocketAddress = tuple[str, int] | tuple[str, int, int, int] | str | bytes
 
 
@@ -81,6 +86,19 @@ class Connection:
     async def send(self, data: bytes) -> None:
         """Send all of `data` to the client; raises OSError."""
         await self.transport.send(data)
+
+    async def linger(self) -> bool:
+        """Let the client read our last words: a close with unread input would reset them.
+
+        Ends with the client, or where it says a MiB more; returns False where it stays silent for
+        a second. Raises OSError.
+        """
+        self.transport.shutdown_write()
+        left: float = LINGER_SIZE if not self.transport.hangup else inf
+        with trio.move_on_after(LINGER) as limit:
+            while left > 0 and (data := await self.transport.receive()):
+                left -= len(data)
+        return not limit.cancelled_caught
 
 
 def address_text(address: SocketAddress) -> str:

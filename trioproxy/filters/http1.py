@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from trioproxy.drain.lifetime import Stand
 from trioproxy.errors import DownstreamClosed, DownstreamProtocolError
 from trioproxy.filters.exchange import Exchange, reason_phrase
 from trioproxy.filters.http1_response import ResponseWriter
+from trioproxy.reactor.epoll import GONE
 from trioproxy.wire.body import WholeBody, WireBody, body_of
 from trioproxy.wire.reader import HeadTooLarge, Reader, Truncated
 
@@ -24,15 +24,22 @@ if TYPE_CHECKING:
     from trioproxy.filters.http_managing import HttpManaging
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-LINGER = 1.0  # s, Envoy's delayed_close_timeout
-LINGER_SIZE = 1 << 20
 PROTOCOLS = ("HTTP/1.0", "HTTP/1.1")
 
 
 class Http1Connection:
     """Reads requests, has the manager run each through its filters, and keeps the connection."""
 
-    __slots__ = ("_writer", "connection", "exchange", "manager", "reader", "requests", "transport")
+    __slots__ = (
+        "_parting",
+        "_writer",
+        "connection",
+        "exchange",
+        "manager",
+        "reader",
+        "requests",
+        "transport",
+    )
 
     def __init__(self, connection: Connection, manager: HttpManaging) -> None:
         self.connection = connection
@@ -41,7 +48,9 @@ class Http1Connection:
         self.reader = Reader(connection.transport)
         self.requests = 0
         self.exchange: Exchange | None = None
+        self._parting = False
         self._writer = ResponseWriter(self)
+        self.transport.on_hangup = self._hung_up
 
     def __repr__(self) -> str:
         return f"<Http1Connection {self.connection.id}, request count {self.requests}>"
@@ -72,6 +81,10 @@ class Http1Connection:
         writer.begin(body)
         record = self._record(request)
         self.exchange = exchange = Exchange(self.connection, writer, request, body, record)
+        if self.requests == 1 or not request.keep_alive:
+            self.transport.look_ahead()  # later ones come behind a look of the reactor
+        if self.transport.hangup and not body.done:
+            self._hung_up(0)
         await manager.run(exchange)
         self.exchange = None
         if writer.keep_alive and body.done:
@@ -93,6 +106,25 @@ class Http1Connection:
         except Truncated:
             self.manager.stats.downstream_cx_protocol_error.add()
         return None
+
+    def _hung_up(self, event: int) -> None:
+        """End the exchange, wherever it waits: the client has left.
+
+        FIN alone is taken for leaving, too, as Envoy does, unless it came with the request: such a
+        client has only closed its half, and is answered. A FIN came with the request if the kernel
+        had it when the reactor saw the request's last bytes arrive, or, for the first request of a
+        connection, one that says `close` or one with a long body, when all of it was read.
+        """
+        exchange = self.exchange
+        if exchange is None or exchange.complete or self._writer.over:
+            return
+        if event & GONE or not self._goes_on(exchange):
+            self.connection.lifetime.abandon()
+
+    def _goes_on(self, exchange: Exchange) -> bool:
+        """Whether the rest of the request may be here, so that its reader comes to the FIN."""
+        here = len(self.reader.pending) + self.transport.unread()
+        return not exchange.received_all and exchange.missing <= here
 
     def _body(self, request: Request) -> WholeBody | WireBody:
         body = body_of(
@@ -124,8 +156,9 @@ class Http1Connection:
         """Answer what cannot be understood, and have done with the connection."""
         self.manager.stats.downstream_cx_protocol_error.add()
         record = self._record(None)
-        record.flags, record.details = "DPE", detail
-        record.status = status
+        record.flag("DPE")
+        record.status, record.details = status, detail
+        self.manager.begin()
         try:
             await self.transport.send(self._local_answer(status))
         finally:
@@ -139,16 +172,24 @@ class Http1Connection:
     def _say_why(self) -> None:
         """Its time is over: tell the client, if it can still be told and it costs no wait."""
         lifetime, exchange = self.connection.lifetime, self.exchange
-        if not lifetime.expired:
+        if not lifetime.expired or self._parting:
             return
         if exchange is not None:
             if not exchange.responded:
                 self._answer_nowait(exchange.record.status)
         elif lifetime.stands is Stand.STREAM:
-            self.manager.stats.downstream_rq_header_timeout.add()
-            self._answer_nowait(408)
+            self._time_out()
         else:
             self.manager.stats.downstream_cx_idle_timeout.add()
+
+    def _time_out(self) -> None:
+        """A request head took too long to come in: answer what there is of it."""
+        manager, record = self.manager, self._record(None)
+        manager.stats.downstream_rq_header_timeout.add()
+        manager.begin()
+        record.status, record.details = 408, "request_header_timeout"
+        self._answer_nowait(408)
+        manager.finish(record)
 
     def _answer_nowait(self, status: int) -> None:
         try:
@@ -157,12 +198,6 @@ class Http1Connection:
             return
 
     async def _linger(self) -> None:
-        """Let the client read our last words: a close with unread input would reset them."""
-        self.transport.shutdown_write()
-        self.connection.lifetime.stand(Stand.STREAM, LINGER)
-        left: float = LINGER_SIZE if not self.transport.hangup else inf
-        while left > 0:
-            data = await self.transport.receive()
-            if not data:
-                return
-            left -= len(data)
+        self._parting = True
+        if not await self.connection.linger():
+            self.manager.stats.downstream_cx_delayed_close_timeout.add()

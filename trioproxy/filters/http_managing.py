@@ -7,8 +7,6 @@ from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
-import trio
-
 from trioproxy.codec.h1 import Codec
 from trioproxy.errors import DownstreamClosed, FilterFailed, ProxyError
 from trioproxy.filters.chain import chain
@@ -83,30 +81,34 @@ class HttpManaging:
 
     async def run(self, exchange: Exchange) -> None:
         """Run one exchange through the filters; it is answered and logged afterwards."""
-        stats = self.stats
-        stats.downstream_rq_total.add()
-        stats.downstream_rq_http1_total.add()
-        stats.downstream_rq_active.add()
+        self.begin()
         try:
             self._mark(exchange)
             await self._chain(exchange)
             if not exchange.responded:
                 raise FilterFailed("no filter answered")
-        except trio.Cancelled:
-            self._note_expiry(exchange)
-            raise
         except Exception as error:
             await self._answer(exchange, error)
+        except BaseException:  # cancelled, maybe in a nursery of a filter's
+            self._note_end(exchange)
+            raise
         finally:
-            stats.downstream_rq_active.add(-1)
             exchange.record.bytes_received += exchange.received
             self.finish(exchange.record)
             if exchange.has_generators:
                 await exchange.close_bodies()
 
+    def begin(self) -> None:
+        """Count an exchange that begins."""
+        stats = self.stats
+        stats.downstream_rq_total.add()
+        stats.downstream_rq_http1_total.add()
+        stats.downstream_rq_active.add()
+
     def finish(self, record: Record) -> None:
         """Count and log an exchange that is over."""
         stats = self.stats
+        stats.downstream_rq_active.add(-1)
         record.ended = perf_counter()
         if record.status:
             stats.downstream_rq_response(record.status)
@@ -118,7 +120,7 @@ class HttpManaging:
         """The one place where a failure becomes a response, or a cut connection."""
         failure = _proxy_error(error)
         record = exchange.record
-        record.flags = failure.flag
+        record.flag(failure.flag)
         record.details = record.details or str(failure)
         if exchange.complete:
             return  # the client has its answer; what failed came after it
@@ -127,8 +129,8 @@ class HttpManaging:
             return
         try:
             await exchange.respond(failure.answer, f"{failure}\n")
-        except Exception as again:
-            self._cut(exchange, _proxy_error(again))
+        except Exception as again:  # a filter that wanted to see the answer, if nothing is sent
+            await self._answer(exchange, again)
 
     def _cut(self, exchange: Exchange, failure: ProxyError) -> None:
         """End an exchange that cannot be answered any more, so that the client takes notice."""
@@ -139,18 +141,25 @@ class HttpManaging:
             self.stats.rq_reset_after_downstream_response_started.add()
         exchange.stream.cut()
 
+    def _note_end(self, exchange: Exchange) -> None:
+        """Take note why an exchange was cancelled."""
+        lifetime = exchange.connection.lifetime
+        if lifetime.abandoned:
+            exchange.record.flag(DownstreamClosed.flag)
+            self._cut(exchange, DownstreamClosed())
+        elif lifetime.expired:
+            self._note_expiry(exchange)
+
     def _note_expiry(self, exchange: Exchange) -> None:
         lifetime = exchange.connection.lifetime
-        if not lifetime.expired:
-            return
         if not exchange.responded:
             # A body still on its way is the client's fault, a silent host is not.
             exchange.record.status = 504 if exchange.received_all else 408
         if lifetime.worn_out:
-            exchange.record.flags = "DT"
+            exchange.record.flag("DT")
             self.stats.downstream_cx_max_duration_reached.add()
         else:
-            exchange.record.flags = "SI"
+            exchange.record.flag("SI")
             self.stats.downstream_rq_idle_timeout.add()
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trioproxy.drain.lifetime import Stand
-from trioproxy.reactor.flow import Flow
-from trioproxy.reactor.pump import Pump
+from trioproxy.filters.relay import relay
 
 if TYPE_CHECKING:
     from trioproxy.filters.exchange import Exchange
     from trioproxy.reactor.pipes import PipePool
     from trioproxy.reactor.pump import Progress
     from trioproxy.upstream.connection import UpstreamConnection
-    from trioproxy.wire.reader import Reader
 
 
 class Tunnel:
@@ -29,13 +27,12 @@ class Tunnel:
         self.held = held
         self.idle_timeout = idle_timeout
 
-    async def run(
-        self, exchange: Exchange, client: Reader, pipes: PipePool, count: Progress
-    ) -> None:
-        """Let the bytes flow until both directions have ended; raises OSError."""
-        lifetime, record = exchange.connection.lifetime, exchange.record
-        stats = self.connection.cluster.stats
-        down, up = client.transport, self.connection.transport
+    async def run(self, exchange: Exchange, said: bytes, pipes: PipePool, count: Progress) -> None:
+        """Let the bytes flow, what the client `said` already first, until both directions have
+        ended; raises DownstreamClosed, UpstreamReset.
+        """
+        client, record = exchange.connection, exchange.record
+        lifetime, stats = client.lifetime, self.connection.cluster.stats
         lifetime.stand(Stand.LIFE, self.idle_timeout)
 
         def progress(forth: int, back: int) -> None:
@@ -46,7 +43,5 @@ class Tunnel:
             stats.upstream_cx_tx_bytes_total.add(forth)
             stats.upstream_cx_rx_bytes_total.add(back)
 
-        forth = Flow(down, up, held=client.pending)
-        back = Flow(up, down, held=self.held)
-        client.pending = b""
-        await Pump([forth, back], pipes, progress).run()
+        host = self.connection.transport
+        await relay(client, host, pipes, progress, forth=said, back=self.held)

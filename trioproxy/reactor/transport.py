@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import struct
+import sys
+import termios
 from typing import TYPE_CHECKING
 
 import outcome
@@ -35,12 +38,16 @@ class Transport:
     `ready` holds the sticky EPOLLIN and EPOLLOUT flags, `hangup` that the peer will send no more
     or is gone, `wary` that a short read no longer means that nothing is left. One task may wait
     at a time, and beside it one that waits for OUT alone; OSError of the socket comes through.
+
+    `on_hangup` is called by the reactor with each event in which the peer is gone, and with the
+    one that brings its FIN, unless `hangup` told of that before.
     """
 
     __slots__ = (
         "fd",
         "hangup",
         "interest",
+        "on_hangup",
         "partner",
         "patience",
         "pump",
@@ -58,6 +65,7 @@ class Transport:
         self.fd = sock.fileno()
         self.ready = IN | OUT
         self.hangup = False
+        self.on_hangup: Callable[[int], None] | None = None
         # On a Unix socket a read also stops behind a message that carried descriptors.
         self.wary = sock.family == socket.AF_UNIX
         self.interest = 0
@@ -182,9 +190,24 @@ class Transport:
         """Note a hang-up or urgent data; returns the event with what it makes ready."""
         self.wary = True
         if event & HANGUP:
+            if self.on_hangup is not None and (event & GONE or not self.hangup):
+                self.on_hangup(event)
             self.hangup = True
             event |= IN
         return event | OUT if event & GONE else event
+
+    def look_ahead(self) -> None:
+        """Look whether FIN is right behind what was read: `hangup` tells then."""
+        try:
+            self.hangup = self.hangup or not self.sock.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return  # nothing there, or a reset: the reactor will tell
+
+    def unread(self) -> int:
+        """Return how many bytes have arrived that nobody has read; raises OSError."""
+        count = bytearray(4)
+        fcntl.ioctl(self.fd, termios.FIONREAD, count)
+        return int.from_bytes(count, sys.byteorder)
 
     def unpark(self) -> Task:
         """Forget the waiting task, here and at the partner of a double wait, and return it."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow
+from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow, UpstreamTimeout
 from trioproxy.reactor.epoll import IN
 from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, HostStats
 from trioproxy.upstream.breaker import Breaker
@@ -59,39 +59,41 @@ class Cluster:
             raise NoHealthyUpstream("no healthy upstream")
         return host
 
-    async def connect(self, host: Host) -> UpstreamConnection:
-        """Make a connection of one's own; raises UpstreamOverflow or ConnectFailed."""
+    async def connect(self, host: Host, until: float = inf) -> UpstreamConnection:
+        """Make a connection of one's own.
+
+        Raises UpstreamOverflow, ConnectFailed, UpstreamTimeout where it is not made `until` then.
+        """
         if not self.connections.admits:
             self.stats.upstream_cx_overflow.add()
             raise UpstreamOverflow("too many connections to the cluster")
         started = trio.current_time()
         try:
-            connection = await connect(self, host)
+            connection = await connect(self, host, until)
         except ConnectFailed as failure:
             self._count_failure(host, failure)
             raise
         self.stats.upstream_cx_connect_ms.record((trio.current_time() - started) * 1000)
         return connection
 
-    async def lease(self, host: Host) -> UpstreamConnection:
+    async def lease(self, host: Host, until: float = inf) -> UpstreamConnection:
         """Lend an idle connection to the host, or make one; give it back with `release`.
 
         Waits while the cluster has all the connections that it may have. Raises UpstreamOverflow
-        where too many wait already, or ConnectFailed.
+        where too many wait already, ConnectFailed, or UpstreamTimeout at `until` on Trio's clock.
         """
         while True:
             connection = self.take_idle(host)
             if connection is not None:
                 return connection
             if self.connections.admits or self._evict():
-                return await self.connect(host)
-            await self._wait()
+                return await self.connect(host, until)
+            await self._wait(until)
 
     def release(self, connection: UpstreamConnection) -> None:
         """Take back a connection whose exchange is complete, for the next one or to close it."""
         now = self.sweep.clock.now
-        worn = connection.requests >= self._max_requests or now - connection.begun >= self._max_age
-        if worn or not connection.settle():
+        if self._is_worn(connection, now) or not connection.settle():
             connection.close()
             return
         connection.idle = True
@@ -100,6 +102,15 @@ class Cluster:
         connection.host.idle.append(connection)
         if self.pending.active:
             self._waiting.unpark()
+
+    def _is_worn(self, connection: UpstreamConnection, now: float) -> bool:
+        if connection.requests >= self._max_requests:
+            self.stats.upstream_cx_max_requests.add()
+            return True
+        if now - connection.begun >= self._max_age:
+            self.stats.upstream_cx_max_duration_reached.add()
+            return True
+        return False
 
     def take_idle(self, host: Host) -> UpstreamConnection | None:
         """Lend an idle connection to the host; None where there is none."""
@@ -126,15 +137,17 @@ class Cluster:
                 return True
         return False
 
-    async def _wait(self) -> None:
+    async def _wait(self, until: float) -> None:
         if not self.pending.admits:
             self.stats.upstream_rq_pending_overflow.add()
             raise UpstreamOverflow("too many requests wait for a connection")
         self.stats.upstream_rq_pending_total.add()
         self.stats.upstream_rq_pending_active.add()
         try:
-            with self.pending.hold():
+            with self.pending.hold(), trio.move_on_at(until) as limit:
                 await self._waiting.park()
+            if limit.cancelled_caught:
+                raise UpstreamTimeout
         finally:
             self.stats.upstream_rq_pending_active.add(-1)
 

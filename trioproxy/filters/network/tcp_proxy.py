@@ -15,9 +15,8 @@ from trioproxy.drain.lifetime import Stand
 from trioproxy.errors import ConnectFailed, ProxyError
 from trioproxy.filters.chain import Forward
 from trioproxy.filters.connection import Connection, local_address
+from trioproxy.filters.relay import relay
 from trioproxy.filters.tools import Tools
-from trioproxy.reactor.flow import Flow
-from trioproxy.reactor.pump import Pump
 from trioproxy.stats.downstream import TcpStats
 from trioproxy.upstream.cluster import Cluster
 from trioproxy.upstream.connection import UpstreamConnection
@@ -71,9 +70,6 @@ class TcpProxying:
             await self._proxy(connection, record)
         except ProxyError as error:
             record.flags, record.details = error.flag, str(error)
-        except OSError as error:
-            record.details = (error.strerror or str(error)).lower()
-            connection.transport.abort()
         finally:
             if connection.lifetime.expired:
                 self._note_expiry(connection, record)
@@ -91,8 +87,9 @@ class TcpProxying:
         record.upstream_host = upstream.host.name
         record.upstream_local = local_address(upstream.transport.sock)
         try:
-            await self._pump(connection, upstream, record)
-        except OSError:
+            await self._relay(connection, upstream, record)
+        except ProxyError:  # what has been cut must not be taken for the whole
+            connection.transport.abort()
             upstream.close(abort=True)
             raise
         finally:
@@ -121,7 +118,7 @@ class TcpProxying:
             return self._clusters[0]
         return self._tools.rng.choices(self._clusters, self._weights)[0]
 
-    async def _pump(
+    async def _relay(
         self, connection: Connection, upstream: UpstreamConnection, record: Record
     ) -> None:
         lifetime, mine, theirs = connection.lifetime, self._stats, upstream.cluster.stats
@@ -137,8 +134,7 @@ class TcpProxying:
                 theirs.upstream_cx_rx_bytes_total.add(back)
                 record.bytes_sent += back
 
-        down, up = connection.transport, upstream.transport
-        await Pump([Flow(down, up), Flow(up, down)], self._tools.pipes, progress).run()
+        await relay(connection, upstream.transport, self._tools.pipes, progress)
 
     def _begin(self, connection: Connection) -> Record:
         record = Record(self._tools.wall_clock(), trio.current_time())
