@@ -138,6 +138,14 @@ class Peer:
         return self.heard
 
 
+def wire(text: str) -> bytes:
+    """Return the bytes of a row, or of several: `|`, backslashes and ends as said above."""
+    ended = not text.endswith("\\")
+    joined = "\r\n".join(part.strip() for part in text.removesuffix("\\").split("|"))
+    data = joined.encode("latin-1").decode("unicode_escape").encode("latin-1")
+    return data + CRLF if ended else data
+
+
 @attrs.frozen
 class Row:
     """A row of the table: `text` as it stands there, `said` as bytes with `...` still in it."""
@@ -149,11 +157,7 @@ class Row:
     @property
     def said(self) -> bytes:
         """The bytes of the row."""
-        text = self.text
-        ended = not text.endswith("\\")
-        joined = "\r\n".join(part.strip() for part in text.removesuffix("\\").split("|"))
-        data = joined.encode("latin-1").decode("unicode_escape").encode("latin-1")
-        return data + CRLF if ended else data
+        return wire(self.text)
 
     def __str__(self) -> str:
         return f"{self.party} {'>>' if self.speaks else '<<'} {self.text}"
