@@ -15,7 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import attrs
 import pytest
+import trio
 from witness import YAML, Witness
 
 if TYPE_CHECKING:
@@ -172,6 +174,33 @@ def run_proxy(yaml: str, directory: Path, *options: str, workers: int = 1) -> It
 def running() -> Running:
     """`with running(yaml, directory) as proxy:` a real main with real workers."""
     return run_proxy
+
+
+@attrs.frozen
+class Before:
+    """A real proxy of two workers before a listen socket; `url` is that of its listener `web`."""
+
+    proxy: Instance
+    upstream: socket.socket
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.proxy.ports['web']}"
+
+    def listener(self) -> trio.SocketListener:
+        """Return the upstream for one test to serve."""
+        return trio.SocketListener(trio.socket.from_stdlib_socket(self.upstream.dup()))
+
+
+@pytest.fixture(scope="module")
+def before(
+    request: pytest.FixtureRequest, running: Running, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Before]:
+    """The proxy that the module's YAML describes, `$origin` being the address of its upstream."""
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        yaml = request.module.YAML.replace("$origin", "{}:{}".format(*upstream.getsockname()))
+        with running(yaml, tmp_path_factory.mktemp("proxy"), workers=2) as proxy:
+            yield Before(proxy, upstream)
 
 
 @pytest.fixture(scope="session")
