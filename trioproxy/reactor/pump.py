@@ -111,6 +111,10 @@ class Pump:
         flow.stop()
         if flow.at is flow.source:
             self._stop()
+            return
+        for other in self.flows:
+            if other.source is flow.sink:
+                other.half_close = False  # it ends, but its peer has not finished
 
     def _stop(self) -> None:
         for flow in self.flows:
