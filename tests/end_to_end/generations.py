@@ -34,6 +34,7 @@ listeners:
   filters:
   - http_connection_manager:
       stat_prefix: web
+      drain: {{hand_over: {hand_over}}}
       routes: [{{match: {{prefix: /}}, direct_response: {{status: 200, body: here}}}}]
 """
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -45,15 +46,27 @@ SERVER = "envoy_server_{}{{}}"
 
 
 class Generations:
-    """The generations of one instance: they share a configuration and a control socket."""
+    """The generations of one instance: they share a configuration and a control socket.
 
-    def __init__(self, directory: Path, hot_restart: str = "{}") -> None:
+    Without `hand_over` connections stay where they are.
+    """
+
+    def __init__(
+        self, directory: Path, hot_restart: str = "{}", *, hand_over: bool = False
+    ) -> None:
         self.all: list[Instance] = []
         self._clients: list[Client] = []
         self.control = directory / "control_0"
         self.web, self.admin = free_port(), free_port()
         config = directory / "proxy.yaml"
-        config.write_text(CONFIG.format(admin=self.admin, web=self.web, hot_restart=hot_restart))
+        config.write_text(
+            CONFIG.format(
+                admin=self.admin,
+                web=self.web,
+                hot_restart=hot_restart,
+                hand_over=str(hand_over).lower(),
+            )
+        )
         self.command = [
             *(*PROXY, "-c", str(config), "--concurrency", "2"),
             *("--socket-path", str(directory / "control"), "--restart-epoch", "auto"),

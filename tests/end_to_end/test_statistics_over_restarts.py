@@ -88,6 +88,20 @@ def test_gauges_are_the_sum_over_the_living(generations: Generations) -> None:
     assert generations.gauge(ACTIVE) == living(new)
 
 
+def test_connections_that_move_count_once(tmp_path: Path) -> None:
+    """A81, A83: whoever has them; the parent is gone when the last one has moved."""
+    with closing(Generations(tmp_path, hand_over=True)) as generations:
+        parent = generations.serve()
+        clients = [generations.connect() for _ in range(8)]
+        generations.serve()
+        assert parent.wait_gone() == 0
+        _, gauges = generations.scrape()
+        assert gauges[ACTIVE] == gauges[SERVER.format("total_connections")] == living(clients) == 8
+        assert gauges[SERVER.format("parent_connections")] == 0
+        assert all(client.ask() for client in clients)
+        assert generations.counter(REQUESTS) == 16
+
+
 def test_the_server_statistics_of_two_generations(generations: Generations) -> None:
     """A83: connections are counted once, the parent's apart; the rest is the child's own."""
     generations.serve()
