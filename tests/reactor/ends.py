@@ -91,7 +91,7 @@ class Relay:
         return Pump([self.forth, self.back], self.pipes, progress)
 
     def unattached(self) -> bool:
-        return not (self.down.pump or self.up.pump or self.down.waiter or self.up.waiter)
+        return not any(each.pump or each.waiter or each.writer for each in (self.down, self.up))
 
 
 @asynccontextmanager

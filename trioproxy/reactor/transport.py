@@ -111,7 +111,8 @@ class Transport:
         rest = memoryview(data)[sent:]
         while rest:
             await self.park(OUT)
-            rest = rest[self.send_nowait(rest) :]
+            sent = self.send_nowait(rest)
+            rest = rest[sent:]
 
     def send_nowait(self, data: bytes | memoryview) -> int:
         """Send what the kernel takes now; returns how many bytes that was.

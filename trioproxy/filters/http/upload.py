@@ -127,5 +127,6 @@ class Upload:
             if watch and upstream.ready & IN and not upstream.ready & OUT:
                 self._unsent = rest
                 raise AnsweredEarly
-            rest = rest[upstream.send_nowait(rest) :]
+            sent = upstream.send_nowait(rest)
+            rest = rest[sent:]
         self._unsent = rest
