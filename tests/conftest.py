@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING
 import pytest
 import serving as data_plane
 
+from trioproxy.admin.version import BUILD
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from serving import Serving
+
+
+def pytest_report_header() -> str:
+    return f"trioproxy: {BUILD}"
 
 
 @pytest.fixture

@@ -174,10 +174,10 @@ class WireBody:
             else:
                 payload = b""
                 decoder.eof()
-        except TruncatedMessage as error:
-            raise self._closed(error.detail) from error
-        except MalformedMessage as error:
-            raise self._malformed(error.detail) from error
+        except TruncatedMessage as truncated:
+            raise self._closed(truncated.detail) from truncated
+        except MalformedMessage as malformed:
+            raise self._malformed(malformed.detail) from malformed
         if decoder.done:
             self._reader.pending = decoder.rest
         self.size += len(payload)

@@ -69,8 +69,8 @@ class TcpProxying:
         record = self._begin(connection)
         try:
             await self._proxy(connection, record)
-        except ProxyError as error:
-            record.flags, record.details = error.flag, str(error)
+        except ProxyError as failure:
+            record.flags, record.details = failure.flag, str(failure)
         except OSError as error:
             record.details = (error.strerror or str(error)).lower()
             connection.transport.abort()
