@@ -1,6 +1,6 @@
 # Sourced by the scripts here: a virtual environment with this project in it, and foreign programs.
 
-# Debian's own Python where it will do: it is built with profiles, and a tenth faster than most.
+# Debian's own Python where it will do: a quarter faster than one that was built without profiles.
 if [ -z "${PYTHON:-}" ]; then
   PYTHON=/usr/bin/python3
   "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || PYTHON=python3
@@ -62,6 +62,7 @@ enter_compiled_venv() {
 make_venv() {
   local venv=$1 stamp=$1/.made-$2-${3%% *}
   if [ ! -e "$stamp" ]; then
+    [ "$(prefix_of "$PYTHON")" = "$(prefix_of "$venv/bin/python")" ] || rm -rf "$venv"
     if ! "$PYTHON" -m venv "$venv" 2>/dev/null; then
       apt_install python3-venv
       "$PYTHON" -m venv "$venv"
@@ -73,6 +74,9 @@ make_venv() {
   # shellcheck disable=SC1091
   . "$venv/bin/activate"
 }
+
+# prefix_of PYTHON: where that interpreter comes from; nothing if there is none.
+prefix_of() { "$1" -c 'import sys; print(sys.base_prefix)' 2>/dev/null || true; }
 
 # What compiles Python modules.
 need_compiler() {
