@@ -9,5 +9,5 @@ BUILD = "plain" if headers.__file__.endswith(".py") else "compiled"
 
 
 def hot_restart_version() -> str:
-    """Return the versions of the protocol and of the region, `1.1`."""
+    """Return the versions of the protocol and of the region, such as `1.2`."""
     return f"{PROTOCOL_VERSION}.{LAYOUT_VERSION}"
