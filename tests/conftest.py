@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 import serving as data_plane
 
+from trioproxy.admin.version import BUILD
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -18,6 +20,10 @@ def settled() -> None:
     """What is there before a module stays: without it a collection is done in no time."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_report_header() -> str:
+    return f"trioproxy: {BUILD}"
 
 
 @pytest.fixture
