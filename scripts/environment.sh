@@ -29,21 +29,22 @@ need_programs() {
   [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
 }
 
-# enter_venv EXTRAS: activates .venv-<version>, made anew where pyproject.toml changed.
+# enter_venv [EXTRAS]: activates .venv-<version>, made anew where pyproject.toml changed.
 enter_venv() {
   command -v "$PYTHON" >/dev/null || apt_install python3 python3-venv
   "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "$PYTHON is older than 3.11"
   local version venv stamp
   version=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
   venv=.venv/$version
-  stamp=$venv/.made-$1-$(cksum <pyproject.toml | cut -d' ' -f1)
+  local extras=${1:-}
+  stamp=$venv/.made-${extras:-plain}-$(cksum <pyproject.toml | cut -d' ' -f1)
   if [ ! -e "$stamp" ]; then
     if ! "$PYTHON" -m venv "$venv" 2>/dev/null; then
       apt_install python3-venv
       "$PYTHON" -m venv "$venv"
     fi
-    "$venv/bin/pip" install -q --disable-pip-version-check -e ".[$1]"
-    rm -f "$venv/.made-$1-"*
+    "$venv/bin/pip" install -q --disable-pip-version-check -e ".${extras:+[$extras]}"
+    rm -f "$venv/.made-${extras:-plain}-"*
     touch "$stamp"
   fi
   # shellcheck disable=SC1091

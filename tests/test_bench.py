@@ -154,7 +154,7 @@ def test_results_replace_the_last_ones_on_the_page(tmp_path: Path) -> None:
 
 
 def test_a_program_ends_with_its_whole_tree(tmp_path: Path) -> None:
-    child = "import time; print('up', flush=True); time.sleep(600)"
+    child = "import time; sum(range(10_000_000)); print('up', flush=True); time.sleep(600)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     core = min(os.sched_getaffinity(0))
     with contextlib.ExitStack() as stack:

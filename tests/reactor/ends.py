@@ -46,6 +46,7 @@ def unix_pair(buffer: int = 0) -> tuple[socket.socket, socket.socket]:
     return pair
 
 
+PATIENCE = 20
 PAIRS = {"tcp": tcp_pair, "unix": unix_pair}
 
 
@@ -90,7 +91,7 @@ class Relay:
         return Pump([self.forth, self.back], self.pipes, progress)
 
     def unattached(self) -> bool:
-        return not (self.down.pump or self.up.pump or self.down.waiter or self.up.waiter)
+        return not any(each.pump or each.waiter or each.writer for each in (self.down, self.up))
 
 
 @asynccontextmanager
@@ -105,7 +106,8 @@ async def open_relay(
             stream(client), stream(server), one, other, pool, Flow(one, other), Flow(other, one)
         )
         try:
-            yield relay
+            with trio.fail_after(PATIENCE):
+                yield relay
             assert relay.unattached()
             assert relay.forth.pipe is None
             assert relay.back.pipe is None

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 import trio
-from ends import PAIRS, one, stream, stuff, tcp_pair, turns
+from ends import PAIRS, one, reset, stream, stuff, tcp_pair, turns
 
 from trioproxy.reactor.epoll import HANGUP, IN, OUT, Reactor
 from trioproxy.reactor.transport import RECEIVE_SIZE, TURNS_BEFORE_YIELD, Transport
@@ -198,6 +198,73 @@ async def test_whoever_is_always_served_gives_way(reactor: Reactor) -> None:
             nursery.cancel_scope.cancel()
         assert others
         assert received == data[:sent]
+
+
+async def test_one_task_reads_while_another_writes(reactor: Reactor, kind: str) -> None:
+    data = stuff(1_000_000)
+    with one(reactor, kind, 100_000) as (peer, transport):
+        read: list[bytes] = []
+
+        async def receive() -> None:
+            while piece := await transport.receive():
+                read.append(piece)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(transport.send, data)
+            nursery.start_soon(receive)
+            await turns()
+            assert transport.waiter is not None
+            assert transport.writer is not None
+            peer.send(b"in between")
+            await turns()
+            assert read == [b"in between"]
+            assert transport.writer is not None
+            far = stream(peer)
+            got = bytearray()
+            while len(got) < len(data):
+                got += await far.receive_some(100_000)
+            await far.send_eof()
+        assert got == data
+
+
+@pytest.mark.parametrize("which", ["reader", "writer"])
+async def test_of_two_that_wait_one_is_cancelled_and_the_other_stays(
+    reactor: Reactor, which: str
+) -> None:
+    with one(reactor) as (peer, transport):
+        transport.ready = 0
+        await turns()
+        transport.ready = 0
+        scopes = {"reader": trio.CancelScope(), "writer": trio.CancelScope()}
+
+        async def wait(name: str, interest: int) -> None:
+            with scopes[name]:
+                await transport.park(interest)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait, "reader", IN)
+            nursery.start_soon(wait, "writer", OUT)
+            await turns()
+            scopes[which].cancel()
+            await turns()
+            assert (transport.waiter is None) == (which == "reader")
+            assert (transport.writer is None) == (which == "writer")
+            reset(stream(peer))
+        assert transport.waiter is transport.writer is None
+
+
+async def test_an_interrupt_reaches_a_lone_writer(reactor: Reactor) -> None:
+    with one(reactor, "tcp", 50_000) as (_, transport), trio.fail_after(5):
+
+        async def send() -> None:
+            with pytest.raises(ValueError, match="time is over"):
+                await transport.send(bytes(1_000_000))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send)
+            await turns()
+            assert transport.interrupt(ValueError("time is over"))
+        assert not transport.interrupt(ValueError("nobody"))
 
 
 async def test_park_returns_at_once_where_the_flag_is_set(reactor: Reactor) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import attrs
 
+from trioproxy.accesslog.format import compile_value
 from trioproxy.config.marks import Invalid
 from trioproxy.headers import Headers
 
@@ -42,5 +43,6 @@ def check(operation: str, name: str, value: str) -> None:
         raise Invalid(f"{name} frames or addresses the message and cannot be changed", operation)
     try:
         Headers().add(name, value)
+        compile_value(value)
     except ValueError as error:
         raise Invalid(str(error), operation) from None

@@ -17,15 +17,13 @@ from typing import TYPE_CHECKING, Self
 import trio
 
 from trioproxy.drain.ladder import STAY
-from trioproxy.drain.sweep import GRAIN
+from trioproxy.drain.sweep import ROUGH
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from trioproxy.drain.ladder import Ladder
     from trioproxy.drain.sweep import Sweep
-
-ROUGH = 20 * GRAIN
 
 
 class Stand(Enum):
@@ -44,7 +42,6 @@ class Lifetime:
 
     __slots__ = (
         "_begun",
-        "_clock",
         "_end",
         "_sweep",
         "expired",
@@ -57,7 +54,6 @@ class Lifetime:
 
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
-        self._clock = sweep.clock
         self._begun = trio.current_time()
         self.scope = trio.CancelScope()
         self.ladder: Ladder = STAY
@@ -104,20 +100,24 @@ class Lifetime:
         """Stay here for at most `timeout` seconds from now, and no longer than the ladder says."""
         self.stands = stands
         self.timeout = timeout
-        # The turn's time will do, but not for a short timeout: it may be older by GRAIN.
-        now = self._clock.now if timeout > ROUGH else trio.current_time()
-        when = now + timeout
+        when = self._sweep.later(timeout)
         if when > self._end:
             when = self._end
         if self.ladder is not STAY:
             when = min(when, self._rung())
         self.when = when
-        if when < now + GRAIN:
-            self._sweep.hurry(when)
+        self._sweep.hurry(when)
 
     def touch(self) -> None:
         """Something moved: the timeout of where it stands begins anew."""
-        self.stand(self.stands, self.timeout)
+        if self.timeout > ROUGH and self.ladder is STAY:
+            # What `stand` comes to in the usual case, at a fifth of the cost: nothing is near.
+            when = self._sweep.clock.now + self.timeout
+            if when > self._end:
+                when = self._end
+            self.when = when
+        else:
+            self.stand(self.stands, self.timeout)
 
     def tighten(self, ladder: Ladder) -> None:
         """Drain by one more cause; the moments only ever move closer."""

@@ -16,6 +16,7 @@ import trio
 GRAIN = 0.25
 FINEST_GRAIN = 0.01
 PORTION = 100
+ROUGH = 20 * GRAIN
 
 
 class Timed(Protocol):
@@ -44,16 +45,25 @@ class Sweep:
         self.clock = clock
         self.timed: set[Timed] = set()
         self._next = inf
+        self._earliest = -inf
         self._sleep = trio.CancelScope()
 
     def __repr__(self) -> str:
         return f"<Sweep over {len(self.timed)}>"
 
+    def later(self, timeout: float) -> float:
+        """Return the time `timeout` seconds from now.
+
+        The turn's time will do, but not for a short timeout: it may be older by GRAIN.
+        """
+        return (self.clock.now if timeout > ROUGH else trio.current_time()) + timeout
+
     def hurry(self, when: float) -> None:
-        """Look again at `when`, if that is before the next look."""
+        """Look again at `when`, if that is before the next look; no two are within FINEST_GRAIN."""
         if when < self._next:
-            self._next = when
-            self._sleep.deadline = when
+            soon = max(when, self._earliest)
+            if soon < self._next:
+                self._next = self._sleep.deadline = soon
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -61,8 +71,7 @@ class Sweep:
         while True:
             with trio.move_on_at(self._next) as self._sleep:
                 await trio.sleep_forever()
-            if trio.current_time() >= self._next:
-                await self._sweep()
+            await self._sweep()
 
     async def _sweep(self) -> None:
         now = self.clock.now = trio.current_time()
@@ -73,9 +82,10 @@ class Sweep:
                 due.append(timed)
             elif timed.when < soonest:
                 soonest = timed.when
-        self._next = max(soonest, now + FINEST_GRAIN)
+        self._earliest = now + FINEST_GRAIN
+        self._next = max(soonest, self._earliest)
         for index, timed in enumerate(due, start=1):
-            if timed.when <= now:
+            if timed.when <= now and timed in self.timed:
                 timed.expire()
             if not index % PORTION:
                 await trio.lowlevel.checkpoint()

@@ -20,7 +20,16 @@ class Connection:
     empty for Unix sockets.
     """
 
-    __slots__ = ("_local", "id", "lifetime", "listener", "peer", "remote", "transport")
+    __slots__ = (
+        "_forwarded_for",
+        "_local",
+        "id",
+        "lifetime",
+        "listener",
+        "peer",
+        "remote",
+        "transport",
+    )
 
     def __init__(
         self,
@@ -38,14 +47,25 @@ class Connection:
         self.listener = listener
         self.id = number
         self._local: str | None = None
+        self._forwarded_for: bytes | None = None
 
     def __repr__(self) -> str:
         return f"<Connection {self.listener}#{self.id} from {self.remote or 'a Unix socket'}>"
+
+    scheme = b"http"
+    """What the client speaks to us, as `x-forwarded-proto` says it."""
 
     @property
     def remote_ip(self) -> str:
         """The client's bare address."""
         return self.peer[0] if isinstance(self.peer, tuple) else ""
+
+    @property
+    def forwarded_for(self) -> bytes:
+        """What `x-forwarded-for` says of the client (RFC 7239 section 6: unknown)."""
+        if self._forwarded_for is None:
+            self._forwarded_for = self.remote_ip.encode() or b"unknown"
+        return self._forwarded_for
 
     @property
     def local(self) -> str:

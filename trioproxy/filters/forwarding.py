@@ -40,11 +40,11 @@ class Forwarder:
         fields = request.headers.fields
         names = {name for name, _ in fields}
         if self._sets_client:
-            client = exchange.connection.remote_ip.encode() or b"unknown"
+            client = exchange.connection.forwarded_for
             if not names.isdisjoint(OURS):
                 client = _taken_out(fields, client)
             fields.append((FORWARDED_FOR, client))
-            fields.append((FORWARDED_PROTO, request.scheme.encode()))
+            fields.append((FORWARDED_PROTO, exchange.connection.scheme))
         if self._identifies and REQUEST_ID not in names:
             fields.append((REQUEST_ID, request_id(self._rng)))
         if self._via is not None:

@@ -76,7 +76,7 @@ class Http1Connection:
         self.exchange = None
         if writer.keep_alive and body.done:
             return True
-        if not writer.over:
+        if not writer.over and (request.keep_alive or not body.done or self.reader.pending):
             await self._linger()
         return False
 
@@ -143,7 +143,7 @@ class Http1Connection:
             return
         if exchange is not None:
             if not exchange.responded:
-                self._answer_nowait(408 if not exchange.record.upstream_host else 504)
+                self._answer_nowait(exchange.record.status)
         elif lifetime.stands is Stand.STREAM:
             self.manager.stats.downstream_rq_header_timeout.add()
             self._answer_nowait(408)

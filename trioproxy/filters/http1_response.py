@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trioproxy.codec.body import encode_chunk, encode_trailers
+from trioproxy.codec.errors import UnsafeMessage
 from trioproxy.codec.messages import Framing
 from trioproxy.errors import DownstreamClosed
 from trioproxy.filters.tunnel import Tunnel
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from trioproxy.filters.http1 import Http1Connection
 
 PUMP_FROM = 32 * 1024
+TOO_LARGE_TO_JOIN = 16 * 1024
 
 
 class ResponseWriter:
@@ -63,9 +65,13 @@ class ResponseWriter:
         if exchange.request.method == "HEAD":
             response.bodiless = True
         if type(body) is WholeBody:
-            data = body.available()
+            data = body.available() if self._may_have_body(response) else b""
             record.bytes_sent = len(data)
-            await self._send(self._head(response, exchange, len(data)) + data)
+            head = self._head(response, exchange, len(data))
+            if len(data) < TOO_LARGE_TO_JOIN:
+                await self._send(head + data)
+            else:
+                await self._send_both(head, data)
         elif isinstance(body, Tunnel):
             await self._tunnel(body, response, exchange)
         else:
@@ -74,11 +80,21 @@ class ResponseWriter:
     def _head(self, response: Response, exchange: Exchange, length: int | None) -> bytes:
         """Decide on framing and keep-alive, and write the head."""
         minor = exchange.request.minor
-        if length is not None and not response.bodiless:
+        if length is not None and self._may_have_body(response):
             response.content_length = length
             response.chunked = False
         self.keep_alive = self._keeps_alive(exchange)
-        return self._codec.encode_response(response, minor=minor, keep_alive=self.keep_alive)
+        try:
+            return self._codec.encode_response(response, minor=minor, keep_alive=self.keep_alive)
+        except UnsafeMessage:
+            exchange.responded = False  # nothing has been sent: it can still be answered
+            raise
+
+    @staticmethod
+    def _may_have_body(response: Response) -> bool:
+        return (
+            not response.bodiless and response.status >= 200 and response.status not in (204, 304)
+        )
 
     def _keeps_alive(self, exchange: Exchange) -> bool:
         client = self._client
@@ -179,5 +195,14 @@ class ResponseWriter:
             sent = self._transport.send_nowait(data)
             if sent < len(data):
                 await self._transport.send(memoryview(data)[sent:])
+        except OSError as error:
+            raise DownstreamClosed(error.strerror or str(error)) from error
+
+    async def _send_both(self, head: bytes, body: bytes) -> None:
+        self._sent.add(len(head) + len(body))
+        try:
+            sent = self._transport.send_both_nowait(head, body)
+            if sent < len(head) + len(body):
+                await self._transport.send(memoryview(head + body)[sent:])
         except OSError as error:
             raise DownstreamClosed(error.strerror or str(error)) from error

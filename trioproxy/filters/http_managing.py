@@ -48,7 +48,9 @@ class HttpManaging:
         lent = HttpTools(
             worker=tools,
             codec=self.codec,
-            routes=RouteTable(config.hosts, config.request_headers, config.response_headers),
+            routes=RouteTable(
+                config.hosts, config.request_headers, config.response_headers, tools.origin
+            ),
             stats=self.stats,
             scope=f"http.{config.stat_prefix}",
             upgrades=frozenset(config.upgrades),
@@ -99,6 +101,8 @@ class HttpManaging:
             stats.downstream_rq_active.add(-1)
             exchange.record.bytes_received += exchange.received
             self.finish(exchange.record)
+            if exchange.has_generators:
+                await exchange.close_bodies()
 
     def finish(self, record: Record) -> None:
         """Count and log an exchange that is over."""
@@ -116,13 +120,15 @@ class HttpManaging:
         record = exchange.record
         record.flags = failure.flag
         record.details = record.details or str(failure)
+        if exchange.complete:
+            return  # the client has its answer; what failed came after it
         if exchange.responded or isinstance(failure, DownstreamClosed):
             self._cut(exchange, failure)
             return
         try:
             await exchange.respond(failure.answer, f"{failure}\n")
-        except DownstreamClosed as closed:
-            self._cut(exchange, closed)
+        except Exception as again:
+            self._cut(exchange, _proxy_error(again))
 
     def _cut(self, exchange: Exchange, failure: ProxyError) -> None:
         """End an exchange that cannot be answered any more, so that the client takes notice."""
@@ -137,6 +143,9 @@ class HttpManaging:
         lifetime = exchange.connection.lifetime
         if not lifetime.expired:
             return
+        if not exchange.responded:
+            # A body still on its way is the client's fault, a silent host is not.
+            exchange.record.status = 504 if exchange.received_all else 408
         if lifetime.worn_out:
             exchange.record.flags = "DT"
             self.stats.downstream_cx_max_duration_reached.add()

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from trioproxy.accesslog.origin import NOWHERE, Origin
+from trioproxy.filters.health import Health
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Tools:
-    """The worker's reactor, sweep, pipes, statistics, chance, clusters, logs and Unix time."""
+    """A worker's reactor, sweep, pipes, statistics, chance, clusters, logs, clock and so on."""
 
     reactor: Reactor
     sweep: Sweep
@@ -34,7 +37,9 @@ class Tools:
     clusters: Mapping[str, Cluster]
     access_log: Callable[[AccessLog], Log]
     wall_clock: Callable[[], float]
+    origin: Origin = NOWHERE
     import_path: tuple[Path, ...] = ()
+    health: Health = attrs.Factory(Health)
 
 
 def prepared(configuration: object, tools: object) -> object:

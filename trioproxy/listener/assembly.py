@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from time import time_ns
 from typing import TYPE_CHECKING
 
 import attrs
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 def wall_clock() -> float:
     """Return Unix time, for log lines."""
-    return datetime.now(UTC).timestamp()
+    return time_ns() / 1e9
 
 
 @attrs.frozen
@@ -74,6 +74,7 @@ async def open_plane(config: Config, writer: Writer, origin: Origin) -> AsyncIte
                 clusters,
                 LogOpener(files, origin),
                 wall_clock,
+                origin,
                 config.import_path,
             )
             plane = Plane(tools, files)

@@ -51,6 +51,7 @@ class Listener:
         self._capacity = config.max_connections or UNLIMITED
         self._room = trio.Event()
         self._stats = ListenerStats(tools.stats, config.address.stat_name)
+        self._total = tools.stats.gauge("server.total_connections")
         filters = [prepared(each, tools) for each in config.chains[0].filters]
         self._chain = chain(cast("list[Filter[Connection]]", filters))
 
@@ -93,10 +94,12 @@ class Listener:
         self.living.add(lifetime)
         self._stats.downstream_cx_total.add()
         self._stats.downstream_cx_active.add()
+        self._total.add()
 
     def _leave(self, lifetime: Lifetime, duration: float) -> None:
         self.living.discard(lifetime)
         self._stats.downstream_cx_active.add(-1)
+        self._total.add(-1)
         self._stats.downstream_cx_destroy.add()
         self._stats.downstream_cx_length_ms.record(duration)
         self._room.set()

@@ -28,6 +28,7 @@ class Plane:
         self._logs = logs
         self._acceptors: list[tuple[Listener, Acceptor]] = []
         self._accepting = trio.CancelScope()
+        self._suspended = True
         self._resumed = trio.Event()
         self._policy = Policy()
         self._departures = trio.lowlevel.ParkingLot()
@@ -55,17 +56,20 @@ class Plane:
 
     def suspend(self) -> None:
         """Accept no more; connections do not notice."""
+        self._suspended = True
         self._accepting.cancel()
 
     def resume(self) -> None:
         """Accept again."""
+        self._suspended = False
         self._resumed.set()
 
     async def accept(self) -> None:
         """Accept whenever it is not suspended, until cancelled."""
         while True:
-            await self._resumed.wait()
-            self._resumed = trio.Event()
+            while self._suspended:
+                self._resumed = trio.Event()
+                await self._resumed.wait()
             with trio.CancelScope() as self._accepting:
                 async with trio.open_nursery() as nursery:
                     for listener, acceptor in self._acceptors:

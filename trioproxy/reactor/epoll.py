@@ -83,12 +83,8 @@ class Reactor:
         if self.transports.pop(transport.fd, None) is not None:
             self._epoll.unregister(transport.fd)
 
-    def resume(self, pump: Pumping) -> None:
-        """Give a pump a turn soon, without an event."""
-        self._unfinished.add(pump)
-
     def forget(self, pump: Pumping) -> None:
-        """Give a pump no turn any more, but by its transports' events."""
+        """Give a pump no turn any more; its transports are attached to it no longer."""
         self._unfinished.discard(pump)
 
     async def run(self) -> None:
@@ -125,8 +121,11 @@ class Reactor:
             if transport.pump is not None:
                 if transport.pump.turn():
                     self._unfinished.add(transport.pump)
-            elif transport.waiter is not None and event & transport.interest:
+                continue
+            if transport.waiter is not None and event & transport.interest:
                 reschedule(transport.unpark())
+            if transport.writer is not None and event & OUT:
+                reschedule(transport.unpark_writer())
 
     def close(self) -> None:
         """Close the epoll set; the transports' sockets stay open."""

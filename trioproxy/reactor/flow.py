@@ -15,6 +15,7 @@ import os
 from typing import TYPE_CHECKING
 
 from trioproxy.reactor.epoll import IN, OUT
+from trioproxy.reactor.pipes import PIPE_SIZE
 
 if TYPE_CHECKING:
     from trioproxy.reactor.pipes import Pipe, PipePool
@@ -129,7 +130,7 @@ class Flow:
             self.sink.shutdown_write()
 
     def _fill(self, pipe: Pipe, pipes: PipePool) -> None:
-        size = pipe.size if self.limit is None else min(pipe.size, self.limit - self.moved)
+        size = PIPE_SIZE if self.limit is None else min(PIPE_SIZE, self.limit - self.moved)
         try:
             pipe.held = os.splice(self.source.fd, pipe.write_fd, size, flags=SPLICE_FLAGS)
         except BlockingIOError:

@@ -6,9 +6,12 @@ where it is dispatched.
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
-from trio.lowlevel import Abort, current_task, reschedule, wait_task_rescheduled
+from trio.lowlevel import Abort, checkpoint, current_task, reschedule, wait_task_rescheduled
+
+from trioproxy.reactor.epoll import GONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,16 +54,15 @@ class Pump:
         Cancelled at any moment, nothing stays registered, and the flows tell what was `moved` and
         what is `held`; another pump may go on with them.
         """
-        reactor = self.flows[0].source.reactor
         self._attach(self)
         try:
-            if self.turn():
-                reactor.resume(self)
+            while self.turn():
+                await checkpoint()
             if not self.done:
                 self._task = current_task()
                 await wait_task_rescheduled(self._abort)
         finally:
-            reactor.forget(self)
+            self.flows[0].source.reactor.forget(self)
             self._attach(None)
             for flow in self.flows:
                 flow.settle(self._pipes)
@@ -84,6 +86,9 @@ class Pump:
                 except OSError as error:
                     self._fail(flow, error)
                 more |= flow.at.ready & flow.flag
+            elif flow.flag and flow.sink.ready & GONE:
+                flow.at = flow.sink
+                self._fail(flow, BrokenPipeError(errno.EPIPE, "The peer is gone"))
         if self._progress is not None:
             self._report(self._progress, forth.moved - forth_before, back.moved - back_before)
         if not (forth.flag or back.flag):

@@ -33,8 +33,8 @@ class Transport:
     """A stream socket whose readiness the reactor reports.
 
     `ready` holds the sticky EPOLLIN and EPOLLOUT flags, `hangup` that the peer will send no more
-    or is gone, `wary` that a short read no longer means that nothing is left. All methods belong
-    to one task at a time; OSError of the socket comes through.
+    or is gone, `wary` that a short read no longer means that nothing is left. One task may wait
+    at a time, and beside it one that waits for OUT alone; OSError of the socket comes through.
     """
 
     __slots__ = (
@@ -49,6 +49,7 @@ class Transport:
         "sock",
         "waiter",
         "wary",
+        "writer",
     )
 
     def __init__(self, reactor: Reactor, sock: socket.socket) -> None:
@@ -61,6 +62,7 @@ class Transport:
         self.wary = sock.family == socket.AF_UNIX
         self.interest = 0
         self.waiter: Task | None = None
+        self.writer: Task | None = None
         self.partner: Transport | None = None
         self.pump: Pumping | None = None
         self.patience = TURNS_BEFORE_YIELD
@@ -109,7 +111,8 @@ class Transport:
         rest = memoryview(data)[sent:]
         while rest:
             await self.park(OUT)
-            rest = rest[self.send_nowait(rest) :]
+            sent = self.send_nowait(rest)
+            rest = rest[sent:]
 
     def send_nowait(self, data: bytes | memoryview) -> int:
         """Send what the kernel takes now; returns how many bytes that was.
@@ -125,6 +128,20 @@ class Transport:
             self.ready &= ~OUT
         return total
 
+    def send_both_nowait(self, head: bytes, body: bytes) -> int:
+        """Like `send_nowait`, of two pieces, without joining them first."""
+        try:
+            sent = self.sock.sendmsg((head, body))
+        except BlockingIOError:
+            self.ready &= ~OUT
+            return 0
+        rest = len(head) + len(body) - sent
+        if not rest:
+            return sent
+        if sent < len(head):
+            return sent + self.send_nowait(head[sent:] + body)
+        return sent + self.send_nowait(memoryview(body)[-rest:])
+
     async def park(self, interest: int) -> None:
         """Park the calling task until one of the `interest` flags is reported.
 
@@ -132,10 +149,14 @@ class Transport:
         """
         if self.ready & interest:
             return
-        self.interest = interest
-        self.waiter = current_task()
         self.patience = TURNS_BEFORE_YIELD
-        await wait_task_rescheduled(self._abort_park)
+        if interest == OUT:
+            self.writer = current_task()
+            await wait_task_rescheduled(self._abort_writer)
+        else:
+            self.interest = interest
+            self.waiter = current_task()
+            await wait_task_rescheduled(self._abort_park)
 
     async def park_with(self, interest: int, other: Transport, other_interest: int) -> None:
         """Park until either transport reports a flag of its interest."""
@@ -149,9 +170,12 @@ class Transport:
 
     def interrupt(self, error: Exception) -> bool:
         """Raise `error` in the task parked here; returns whether there was one."""
-        if self.waiter is None:
+        if self.waiter is not None:
+            reschedule(self.unpark(), outcome.Error(error))
+        elif self.writer is not None:
+            reschedule(self.unpark_writer(), outcome.Error(error))
+        else:
             return False
-        reschedule(self.unpark(), outcome.Error(error))
         return True
 
     def alarm(self, event: int) -> int:
@@ -171,6 +195,16 @@ class Transport:
             self.partner.waiter = self.partner.partner = None
             self.partner = None
         return task
+
+    def unpark_writer(self) -> Task:
+        """Forget the task that waits for OUT alone, and return it."""
+        task, self.writer = self.writer, None
+        assert task is not None
+        return task
+
+    def _abort_writer(self, _raise_cancel: Callable[[], object]) -> Abort:
+        self.writer = None
+        return Abort.SUCCEEDED
 
     def _abort_park(self, _raise_cancel: Callable[[], object]) -> Abort:
         self.unpark()

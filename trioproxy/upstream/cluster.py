@@ -95,6 +95,7 @@ class Cluster:
             connection.close()
             return
         connection.idle = True
+        connection.transport.pump = connection  # it hears of events until it is lent again
         connection.when = now + self._idle_timeout
         connection.host.idle.append(connection)
         if self.pending.active:
@@ -105,12 +106,17 @@ class Cluster:
         while host.idle:
             connection = host.idle.pop()
             connection.idle = False
+            connection.transport.pump = None
             connection.when = inf
-            # One that is readable was closed by its host, or told something nobody asked for.
             if not connection.transport.ready & IN:
                 return connection
             connection.close()
         return None
+
+    def drop_idle(self, host: Host) -> None:
+        """Close all idle connections to a host: one of them turned out to be stale."""
+        while host.idle:
+            self.forget(host.idle[-1])
 
     def _evict(self) -> bool:
         """Make room by closing an idle connection to some other host."""
@@ -154,7 +160,8 @@ class Cluster:
 
     def forget(self, connection: UpstreamConnection) -> None:
         """Close an idle connection and take it out of its pool."""
-        connection.host.idle.remove(connection)
+        if connection in connection.host.idle:
+            connection.host.idle.remove(connection)
         connection.close()
 
     def _count_failure(self, host: Host, failure: ConnectFailed) -> None:
@@ -166,5 +173,4 @@ class Cluster:
     def close(self) -> None:
         """Close the idle connections; those in use are their exchanges' to close."""
         for host in self.hosts:
-            while host.idle:
-                self.forget(host.idle[-1])
+            self.drop_idle(host)

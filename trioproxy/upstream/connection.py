@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from trioproxy.upstream.cluster import Cluster
     from trioproxy.upstream.host import Host
 
-SOON = 1.0  # s: what the sweep might otherwise see too late
-
 
 class UpstreamConnection:
     """A transport to `host`; the sweep watches `when`, a time on Trio's clock in seconds.
@@ -47,9 +45,13 @@ class UpstreamConnection:
         """From `when` on, a task that waits for the host gets `error` raised (inf: never)."""
         self.when = when
         self.error = error
-        sweep = self.cluster.sweep
-        if when < sweep.clock.now + SOON:
-            sweep.hurry(when)
+        self.cluster.sweep.hurry(when)
+
+    def turn(self) -> bool:
+        """The reactor saw an event while it was idle: closed by its host, or told unasked."""
+        if self.idle and self.transport.ready & IN:
+            self.cluster.forget(self)
+        return False
 
     def expire(self) -> None:
         """Its time is over: called by the sweep."""
@@ -110,7 +112,9 @@ def _begin(cluster: Cluster, host: Host) -> Transport:
 
 async def _finish(connection: UpstreamConnection, timeout: float) -> None:
     transport = connection.transport
-    if not _established(transport.sock):
+    if _established(transport.sock):
+        transport.ready = OUT  # what the host says first comes as an event
+    else:
         connection.wait_until(trio.current_time() + (timeout or inf), ConnectTimeout)
         transport.ready = 0
         await transport.park(OUT)
@@ -118,8 +122,6 @@ async def _finish(connection: UpstreamConnection, timeout: float) -> None:
         code = transport.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise ConnectFailed(reason(OSError(code, os.strerror(code))))
-    # Nothing was read yet, so there may be something: a server may speak first.
-    transport.ready = IN | OUT
 
 
 def _established(sock: socket.socket) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trioproxy.reactor.transport import Transport
     from trioproxy.wire.reader import Reader
 
-BODY_SIZE = 64 * 1024
+BODY_SIZE = 64 * 1024  # a connection that carries bodies is read in larger pieces from then on
 NO_FIELDS = Headers()
 
 
@@ -146,10 +146,11 @@ class WireBody:
         Raises `closed` where this side fails, OSError where the sink does.
         """
         flow = Flow(self._reader.transport, sink, limit=self.left, half_close=False)
+        pump = Pump([flow], pipes, progress)
         try:
-            await Pump([flow], pipes, progress).run()
+            await pump.run()
         except OSError as error:
-            if not _connected(sink):
+            if pump.broken is sink:
                 raise
             raise self._closed(error.strerror or str(error)) from error
         finally:
@@ -159,8 +160,9 @@ class WireBody:
             raise self._closed(f"closed with {self.left} bytes of the body to come")
 
     async def _receive(self) -> bytes:
+        self._reader.size = BODY_SIZE
         try:
-            return await self._reader.receive(BODY_SIZE)
+            return await self._reader.receive()
         except OSError as error:
             raise self._closed(error.strerror or str(error)) from error
 
@@ -208,11 +210,3 @@ def body_of(
             reader.pending = pending[length:]
             return WholeBody(pending[:length])
     return WireBody(reader, decoder(message), closed=closed, malformed=malformed)
-
-
-def _connected(transport: Transport) -> bool:
-    try:
-        transport.sock.getpeername()
-    except OSError:
-        return False
-    return True

@@ -27,7 +27,7 @@ class Truncated(Exception):
 class Reader:
     """The receiving half of a connection: `pending` was received and not used yet.
 
-    `received` counts the bytes that came in.
+    At most `size` bytes are taken at a time; `received` counts the bytes that came in.
     """
 
     __slots__ = (
@@ -36,12 +36,14 @@ class Reader:
         "_other_flags",
         "pending",
         "received",
+        "size",
         "transport",
     )
 
-    def __init__(self, transport: Transport, pending: bytes = b"") -> None:
+    def __init__(self, transport: Transport, size: int = RECEIVE_SIZE) -> None:
         self.transport = transport
-        self.pending = pending
+        self.size = size
+        self.pending = b""
         self.received = 0
         self._other: Transport | None = None
         self._other_flags = 0
@@ -59,13 +61,13 @@ class Reader:
         """
         data = self.pending or await self.receive()
         while data:
+            if data[:2] == EMPTY_LINE:  # RFC 9112 section 2.2: one may come before a request
+                data = data[2:] or await self.receive()
+                continue
             end = data.find(HEAD_END, 0, limit)
             if end > 0:
                 self.pending = data[end + 4 :]
                 return data[:end]
-            if data[:2] == EMPTY_LINE:  # RFC 9112 section 2.2: one may come before a request
-                data = data[2:] or await self.receive()
-                continue
             if len(data) >= limit:
                 raise HeadTooLarge
             if begun is not None:
@@ -94,14 +96,14 @@ class Reader:
         """Wait for this side alone."""
         self._other = None
 
-    async def receive(self, size: int = RECEIVE_SIZE) -> bytes:
+    async def receive(self) -> bytes:
         """Return bytes from the transport itself, empty at the end; `pending` is the caller's."""
         transport = self.transport
         if transport.patience <= 0:
             await transport.give_way()
         while True:
             if transport.ready & IN:
-                data = transport.receive_nowait(size)
+                data = transport.receive_nowait(self.size)
                 if data is not None:
                     break
             if self._other is None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from trioproxy.upstream.host import Host
 
 MAX_RESPONSE_HEAD = 60 * 1024
+RESPONSE_SIZE = 80 * 1024  # a head and a body of 64 KiB, in one piece where it came as one
 SAFE_TO_REPEAT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
 
@@ -110,6 +111,7 @@ class Attempt:
             clean
             and response is not None
             and response.keep_alive
+            and response.status != 101
             and self.body.done
             and self.upload.done
             and not reader.pending
@@ -124,7 +126,7 @@ class Attempt:
         connection = self.cluster.take_idle(self.host) or await self.cluster.lease(self.host)
         self.connection = connection
         self._leased = True
-        self.reader = Reader(connection.transport)
+        self.reader = Reader(connection.transport, RESPONSE_SIZE)
         self._kept = connection.requests > 0
         connection.requests += 1
         if self._kept and request.method not in SAFE_TO_REPEAT and not connection.settle():
@@ -137,13 +139,13 @@ class Attempt:
         finally:
             self.cluster.stats.upstream_cx_tx_bytes_total.add(len(head) + upload.sent)
 
-    async def receive(self) -> Response:
+    async def receive(self, *, watching: bool = True) -> Response:
         """Return the response head, and `body` is set; interim responses are passed on.
 
         Raises UpstreamError, or DownstreamClosed where the client hangs up meanwhile.
         """
         client, reader = self.exchange.connection.transport, self.reader
-        if not client.hangup:
+        if watching and not client.hangup:
             # A client that had closed its half with the request itself still wants an answer.
             reader.watch(client, HANGUP, DownstreamClosed)
         while True:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trioproxy.errors import (
+    ProxyError,
     TryTimeout,
     UpstreamError,
     UpstreamProtocolError,
@@ -87,7 +88,7 @@ class Forwarding:
                 await self._deliver(attempt, response)
                 return True
         except StaleConnection:
-            # Kept connections may all have gone with the host's restart; each is tried but once.
+            self._cluster.drop_idle(host)  # where one is stale, so are the others
             if not self._repeatable or self._exchange.request.method not in SAFE_TO_REPEAT:
                 raise
             return await self._attempt(host)
@@ -111,10 +112,16 @@ class Forwarding:
 
     async def _duplex(self, attempt: Attempt) -> None:
         """Take the rest of the request up while the response already comes down."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._finish_upload, attempt)
-            await self._deliver(attempt, await attempt.receive())
-            nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._finish_upload, attempt)
+                # The upload reads the client, and so sees it leave.
+                response = await attempt.receive(watching=False)
+                attempt.connection.when = inf
+                await self._deliver(attempt, response)
+                nursery.cancel_scope.cancel()
+        except* ProxyError as failures:
+            raise first_of(failures) from None
 
     async def _finish_upload(self, attempt: Attempt) -> None:
         try:
@@ -126,12 +133,12 @@ class Forwarding:
 
     def _limit(self, connection: UpstreamConnection) -> None:
         """The request is out: from now on the response head is waited for."""
+        plan = self._plan
         if self._deadline == inf:
-            self._deadline = trio.current_time() + self._plan.timeout
+            self._deadline = self._cluster.sweep.later(plan.timeout)
         connection.wait_until(self._deadline, UpstreamTimeout)
-        retry = self._plan.retry
-        if retry is not None and retry.per_try_timeout is not None:
-            until = trio.current_time() + retry.per_try_timeout
+        if plan.retry is not None and plan.retry.per_try_timeout is not None:
+            until = self._cluster.sweep.later(plan.retry.per_try_timeout)
             if until < self._deadline:
                 connection.wait_until(until, TryTimeout)
 
@@ -190,3 +197,12 @@ class Forwarding:
             stats.upstream_rq_rx_reset.add()
         elif isinstance(failure, UpstreamProtocolError):
             stats.upstream_cx_protocol_error.add()
+
+
+def first_of(failures: ExceptionGroup[ProxyError]) -> ProxyError:
+    """Return the failure that a nursery wrapped, the first one where there are several."""
+    found: Exception = failures
+    while isinstance(found, ExceptionGroup):
+        found = found.exceptions[0]
+    assert isinstance(found, ProxyError)
+    return found

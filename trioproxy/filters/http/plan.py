@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from trioproxy.filters.exchange import Exchange
     from trioproxy.filters.http.routing import MatchedRoute
 
+ORIGINAL_PATH = "x-envoy-original-path"  # as Envoy does: access logs show it
+
 
 class Plan:
     """A matched route with a `route` action, ready for the hot path.
@@ -53,6 +55,7 @@ class Plan:
         if self._change_fields is not None:
             self._change_fields(request.headers, exchange.record)
         if self._rewrite_path is not None:
+            request.headers.set(ORIGINAL_PATH, request.path)
             request.path = self._rewrite_path(request.path)
         if self._host_rewrite is not None:
             request.authority = self._host_rewrite

@@ -108,10 +108,10 @@ class Upload:
             await self._write(self._framed(piece), upstream, watch=watch)
 
     async def _write_end(self, body: AsyncIterable[bytes], upstream: Transport) -> None:
-        self.done = True
         if self._chunked:
             trailers = body.trailers if isinstance(body, WireBody) else None
             await self._write(encode_trailers(trailers), upstream, watch=False)
+        self.done = True
 
     async def _write(self, data: bytes | memoryview, upstream: Transport, *, watch: bool) -> None:
         try:
@@ -127,5 +127,6 @@ class Upload:
             if watch and upstream.ready & IN and not upstream.ready & OUT:
                 self._unsent = rest
                 raise AnsweredEarly
-            rest = rest[upstream.send_nowait(rest) :]
+            sent = upstream.send_nowait(rest)
+            rest = rest[sent:]
         self._unsent = rest

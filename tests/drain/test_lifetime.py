@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from math import inf
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.lowlevel
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trioproxy.drain.ladder import STAY, Ladder
+from trioproxy.drain.lifetime import Lifetime, Stand
+from trioproxy.drain.policy import Policy
+from trioproxy.drain.sweep import FINEST_GRAIN, GRAIN, Sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from trio.testing import MockClock
+
+ULP = 1e-9
+LATE = FINEST_GRAIN + ULP
+
+
+def in_time(spent: float, expected: float) -> bool:
+    """Not too early, and late by no more than the sweep may be."""
+    return -ULP <= spent - expected <= LATE
+
+
+async def spent(life: Lifetime, act: Callable[[], Awaitable[object]] = trio.sleep_forever) -> float:
+    """Seconds until its time was over."""
+    begun = trio.current_time()
+    with life:
+        await act()
+    assert life.expired
+    return trio.current_time() - begun
+
+
+@pytest.mark.parametrize("timeout", [0.0, 0.02, 0.2, 1.0, 4.9])
+async def test_a_timeout_ends_it_to_within_the_finest_grain(
+    autojump_clock: MockClock, sweep: Sweep, timeout: float
+) -> None:
+    await trio.sleep(0.123)
+    life = Lifetime(sweep)
+    life.stand(Stand.IDLE, timeout)
+    assert in_time(await spent(life), timeout)
+
+
+async def test_a_long_timeout_may_be_early_by_the_age_of_the_clock(
+    autojump_clock: MockClock, sweep: Sweep
+) -> None:
+    await trio.sleep(0.123)
+    life = Lifetime(sweep)
+    life.stand(Stand.IDLE, 3600)
+    assert 3600 - GRAIN <= await spent(life) <= 3600 + LATE
+
+
+async def test_where_something_moves_it_stays(autojump_clock: MockClock, sweep: Sweep) -> None:
+    life = Lifetime(sweep)
+
+    async def move() -> None:
+        life.stand(Stand.STREAM, 1)
+        for _ in range(10):
+            await trio.sleep(0.9)
+            life.touch()
+        await trio.sleep_forever()
+
+    assert in_time(await spent(life, move), 10)
+
+
+async def test_whoever_ends_in_time_did_not_expire(autojump_clock: MockClock, sweep: Sweep) -> None:
+    life = Lifetime(sweep)
+    with life:
+        life.stand(Stand.STREAM, 1)
+        await trio.sleep(0.5)
+    assert not life.expired
+    assert sweep.timed == set()
+    assert repr(life) == "<Lifetime stream for 0.5 s>"
+
+
+@pytest.mark.parametrize("first", ["limit", "stand"])
+@pytest.mark.parametrize("limit", [0.03, 0.3, 7.0])
+async def test_a_maximum_duration_ends_it_wherever_it_stands(
+    autojump_clock: MockClock, sweep: Sweep, limit: float, first: str
+) -> None:
+    life = Lifetime(sweep)
+    if first == "stand":
+        life.stand(Stand.STREAM, 3600)
+    life.limit(limit)
+    if first == "limit":
+        life.stand(Stand.STREAM, 3600)
+
+    async def move() -> None:
+        while True:
+            await trio.sleep(0.02)
+            life.touch()
+
+    assert in_time(await spent(life, move), limit)
+    assert life.worn_out
+
+
+@pytest.mark.parametrize(
+    ("stands", "rung"), [(Stand.IDLE, 2.0), (Stand.STREAM, 3.0), (Stand.LIFE, 4.0)]
+)
+@pytest.mark.parametrize("tightened", ["before", "after"])
+async def test_draining_it_leaves_at_the_rung_it_stands_on(
+    autojump_clock: MockClock, sweep: Sweep, stands: Stand, rung: float, tightened: str
+) -> None:
+    begun = trio.current_time()
+    ladder = Ladder(begun + 1, begun + 2, begun + 3, begun + 4)
+    life = Lifetime(sweep)
+    if tightened == "before":
+        life.tighten(ladder)
+    life.stand(stands, 3600)
+    if tightened == "after":
+        life.tighten(ladder)
+    assert in_time(await spent(life), rung)
+
+
+async def test_idle_again_after_its_idle_rung_it_leaves_at_once(
+    autojump_clock: MockClock, sweep: Sweep
+) -> None:
+    begun = trio.current_time()
+    life = Lifetime(sweep)
+
+    async def work() -> None:
+        life.stand(Stand.STREAM, 3600)
+        life.tighten(Ladder(begun + 1, begun + 2, begun + 9, begun + 9))
+        await trio.sleep(5.2)
+        life.stand(Stand.IDLE, 3600)
+        await trio.sleep_forever()
+
+    assert in_time(await spent(life, work), 5.2)
+
+
+async def test_its_own_timeout_still_counts_while_it_drains(
+    autojump_clock: MockClock, sweep: Sweep
+) -> None:
+    life = Lifetime(sweep)
+    now = trio.current_time()
+    life.tighten(Ladder(now, now + 100, now + 100, now + 100))
+    life.stand(Stand.IDLE, 1)
+    assert in_time(await spent(life), 1)
+
+
+async def test_it_is_noticed_from_its_notice_on(autojump_clock: MockClock, sweep: Sweep) -> None:
+    life = Lifetime(sweep)
+    assert not life.noticed
+    life.tighten(Ladder(trio.current_time() + 1))
+    assert not life.noticed
+    await trio.sleep(1)
+    assert life.noticed
+
+
+async def test_withdrawn_a_drain_leaves_no_trace_on_who_was_not_told(
+    autojump_clock: MockClock, sweep: Sweep
+) -> None:
+    """A62."""
+    told, untold = Lifetime(sweep), Lifetime(sweep)
+    now = trio.current_time()
+    for life in (told, untold):
+        life.stand(Stand.IDLE, 50)
+    told.tighten(Ladder(now + 1, now + 3, now + 3, now + 3))
+    untold.tighten(Ladder(now + 2, now + 3, now + 3, now + 3))
+    await trio.sleep(1.5)
+    told.relax()
+    untold.relax()
+    assert told.noticed
+    assert untold.ladder is STAY
+    async with trio.open_nursery() as nursery:
+        ends: dict[str, float] = {}
+
+        async def live(name: str, life: Lifetime) -> None:
+            ends[name] = await spent(life) + 1.5
+
+        nursery.start_soon(live, "told", told)
+        nursery.start_soon(live, "untold", untold)
+    assert in_time(ends["told"], 3)
+    assert 51.5 - GRAIN <= ends["untold"] <= 51.5 + LATE
+
+
+offsets = st.lists(st.floats(0, 1000), min_size=4, max_size=4).map(sorted)
+events = st.one_of(
+    st.tuples(st.just("tighten"), offsets),
+    st.tuples(st.just("stand"), st.sampled_from(Stand), st.floats(0, 5000)),
+    st.tuples(st.just("touch")),
+)
+
+
+@given(st.lists(events), st.none() | st.floats(0, 1000))
+async def test_whatever_happens_it_never_outstays_any_ladder(
+    happenings: list[tuple[object, ...]], limit: float | None
+) -> None:
+    """A62: under any sequence, `when` is bounded by each rung it was ever given."""
+
+    class Watch:
+        now = trio.current_time()
+
+    life = Lifetime(Sweep(Watch()))
+    begun = trio.current_time()
+    if limit is not None:
+        life.limit(limit)
+    bounds = dict.fromkeys(Stand, inf)
+    for happening in happenings:
+        before = life.when
+        match happening:
+            case ("tighten", [notice, idle, stream, end]):
+                life.tighten(Ladder(*(begun + each for each in (notice, idle, stream, end))))
+                assert life.when <= before
+                for stands, rung in zip(Stand, (idle, stream, end), strict=True):
+                    bounds[stands] = min(bounds[stands], begun + rung)
+            case ("stand", Stand() as stands, float() as timeout):
+                life.stand(stands, timeout)
+                assert life.when <= trio.current_time() + timeout
+            case _:
+                life.touch()
+        assert life.when <= bounds[life.stands]
+        assert limit is None or life.when <= begun + limit
+
+
+async def test_a_drain_of_600_seconds_in_virtual_time(
+    autojump_clock: MockClock, sweep: Sweep
+) -> None:
+    """A73, A63: everybody idle leaves in the second quarter, spread, and after its notice."""
+    rng = Random(7)
+    begun = trio.current_time()
+    ends: list[float] = []
+
+    async def idle(life: Lifetime) -> None:
+        with life:
+            life.stand(Stand.IDLE, inf)
+            await trio.sleep_forever()
+        assert life.noticed
+        ends.append(trio.current_time() - begun)
+
+    async with trio.open_nursery() as nursery:
+        lives = [Lifetime(sweep) for _ in range(400)]
+        for life in lives:
+            nursery.start_soon(idle, life)
+        await trio.lowlevel.checkpoint()
+        for life in lives:
+            life.tighten(Policy().ladder(begun, drain=600, life=900, u=rng.random()))
+    assert len(ends) == 400
+    assert 150 <= min(ends) < 160
+    assert 290 < max(ends) <= 300 + LATE
+    assert max(after - before for before, after in pairwise(ends)) < 10
+
+
+async def test_ten_thousand_are_told_without_a_stall(
+    autojump_clock: MockClock, sweep: Sweep
+) -> None:
+    """To tell is to set a few attributes: no scope is touched, and the sweep is not moved."""
+    await trio.sleep(0.1)
+    lives = [Lifetime(sweep) for _ in range(10_000)]
+    moves = 0
+    hurry = sweep.hurry
+
+    def counting(when: float) -> None:
+        nonlocal moves
+        before = sweep._next
+        hurry(when)
+        moves += sweep._next != before
+
+    sweep.hurry = counting  # type: ignore[method-assign]
+    rng = Random(7)
+    now = trio.current_time()
+    for life in lives:
+        life.stand(Stand.IDLE, 3600)
+        life.tighten(Policy().ladder(now, drain=600, life=900, u=rng.random()))
+    assert moves == 0
