@@ -7,6 +7,7 @@ import datetime
 import gc
 import os
 import platform
+import shutil
 import signal
 import sys
 import tempfile
@@ -19,15 +20,22 @@ import trio
 from benchmarks.process import BenchError
 from benchmarks.publish import Results
 from soak import plot, report
+from soak.instance import SoakError
 from soak.run import Plan, soak
 from soak.systems import SYSTEMS, Times
 
+DIRECT = "direct"
+PLAN = Plan()
+
 
 def workers(text: str) -> tuple[int, ...]:
-    """Read `2` or `1:2`: generations take these numbers of workers in turns."""
-    counts = tuple(int(part) for part in text.split(":"))
-    if not all(count > 0 for count in counts):
-        raise argparse.ArgumentTypeError(f"expected numbers of workers such as 1:2, found {text!r}")
+    """Read `2` or `2,2,1`: generations take these numbers of workers in turns."""
+    try:
+        counts = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        counts = (0,)
+    if min(counts) < 1:
+        raise argparse.ArgumentTypeError(f"expected numbers of workers such as 2,1, found {text!r}")
     return counts
 
 
@@ -38,25 +46,69 @@ def parse_arguments() -> argparse.Namespace:
         "Exit status 1 if a client lost anything.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    add = parser.add_argument
-    add("--system", choices=SYSTEMS, default="trioproxy", help="what is restarted")
-    add("--restarts", type=int, default=20, metavar="N", help="how often")
-    add("--concurrency", type=workers, default=(2,), metavar="A:B", help="workers, in turns")
-    add("--drain-time-s", type=int, default=5, metavar="S", help="as the proxy's option")
-    add("--parent-shutdown-time-s", type=int, default=8, metavar="S", help="as the proxy's option")
-    add("--filter", choices=("http", "tcp"), default="http", help="what HTTP clients go through")
-    add("--rate", type=float, default=400, help="new connections a second, one request each")
-    add("--busy", type=int, default=48, metavar="N", help="busy keep-alive connections")
-    add("--busy-rate", type=float, default=10, metavar="RATE", help="requests a second on each")
-    add("--sleepy", type=int, default=16, metavar="N", help="keep-alive connections seldom used")
-    add("--sleepy-gap", type=float, default=1, metavar="S", help="longest pause on them")
-    add("--transfer", type=float, default=6, metavar="S", help="duration of transfers; 0: none")
-    add("--tcp", type=int, default=0, metavar="N", help="TCP sessions")
-    add("--websockets", type=int, default=0, metavar="N", help="WebSocket sessions")
-    add("--calm", type=float, default=1, metavar="S", help="seconds between restarts")
-    add("--pin", action="store_true", help="proxy on one core, clients and origin on another")
-    add("--results", type=Path, default=Path("soak-results"), metavar="DIRECTORY", help="where to")
+    add_restarts(parser)
+    add_load(parser)
+    option = parser.add_argument
+    option("--pin", action="store_true", help="proxy on one core, clients and origin on another")
+    option("--results", type=Path, default="soak-results", metavar="DIRECTORY", help="where to")
     return parser.parse_args()
+
+
+def add_restarts(parser: argparse.ArgumentParser) -> None:
+    """Add what is restarted, how often and how."""
+    option, times = parser.add_argument, PLAN.times
+    option(
+        "--target",
+        choices=(*SYSTEMS, DIRECT),
+        default="trioproxy",
+        help=f"{DIRECT}: no proxy at all, which tells what the load itself costs",
+    )
+    option("--restarts", type=int, default=PLAN.restarts, metavar="N", help="how often")
+    option(
+        "--signals",
+        type=int,
+        default=PLAN.signals,
+        metavar="N",
+        help="signals for each restart, in quick succession",
+    )
+    option(
+        "--concurrency",
+        type=workers,
+        default=",".join(map(str, PLAN.workers)),
+        metavar="N,...",
+        help="workers of the generations, in turns",
+    )
+    option("--drain-time-s", type=int, default=times.drain, metavar="S", help="as the proxy's")
+    option(
+        "--parent-shutdown-time-s",
+        type=int,
+        default=times.shutdown,
+        metavar="S",
+        help="as the proxy's",
+    )
+    option("--calm", type=float, default=PLAN.calm, metavar="S", help="seconds between restarts")
+
+
+def add_load(parser: argparse.ArgumentParser) -> None:
+    """Add who asks how often."""
+    for name, unit, words in (
+        ("rate", "RATE", "new connections a second, one request each"),
+        ("busy", "N", "busy keep-alive connections"),
+        ("busy_rate", "RATE", "requests a second on each"),
+        ("sleepy", "N", "keep-alive connections that are seldom used"),
+        ("sleepy_gap", "S", "longest pause on them, in seconds; the shortest is half of it"),
+        ("transfer", "S", "duration of downloads and uploads; 0: none"),
+        ("tcp", "N", "TCP sessions"),
+        ("websockets", "N", "WebSocket sessions"),
+        ("session_gap", "S", "seconds between two messages of a session"),
+    ):
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=int if unit == "N" else float,
+            default=getattr(PLAN, name),
+            metavar=unit,
+            help=words,
+        )
 
 
 def pin() -> int | None:
@@ -71,18 +123,10 @@ def pin() -> int | None:
 
 def plan_of(arguments: argparse.Namespace) -> Plan:
     """What is asked for."""
+    given = vars(arguments)
+    plain = {field.name: given[field.name] for field in attrs.fields(Plan) if field.name in given}
     return Plan(
-        restarts=arguments.restarts,
-        rate=arguments.rate,
-        busy=arguments.busy,
-        busy_rate=arguments.busy_rate,
-        sleepy=arguments.sleepy,
-        sleepy_gap=arguments.sleepy_gap,
-        transfer=arguments.transfer,
-        tcp=arguments.tcp,
-        websockets=arguments.websockets,
-        calm=arguments.calm,
-        through=arguments.filter,
+        **plain,
         workers=arguments.concurrency,
         times=Times(arguments.drain_time_s, arguments.parent_shutdown_time_s),
         core=pin() if arguments.pin else None,
@@ -101,22 +145,26 @@ def stop(_number: int, _frame: object) -> None:
 def main() -> int:
     arguments = parse_arguments()
     signal.signal(signal.SIGTERM, stop)
-    plan, system = plan_of(arguments), SYSTEMS[arguments.system]
+    plan, target = plan_of(arguments), arguments.target
+    arguments.results.mkdir(parents=True, exist_ok=True)
     gc.freeze()
     wall, cpu = time.monotonic(), time.process_time()
-    with tempfile.TemporaryDirectory(prefix=f"soak-{system.name}-") as name:
-        ledger = trio.run(soak, plan, system, Path(name), say)
+    with tempfile.TemporaryDirectory(prefix=f"soak-{target}-") as name:
+        ledger = trio.run(soak, plan, SYSTEMS.get(target), Path(name), say)
+        if target != DIRECT:
+            shutil.copy(Path(name) / "log", arguments.results / "log")
+    seconds = time.monotonic() - wall
     facts = {
-        "system": system.name,
+        "target": target,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "kernel": platform.release(),
         "plan": attrs.asdict(plan),
-        "seconds": round(time.monotonic() - wall, 1),
-        "load_generator_cpu_share": round((time.process_time() - cpu) / (time.monotonic() - wall), 2),
+        "seconds": round(seconds, 1),
+        "load_generator_cpu_share": round((time.process_time() - cpu) / seconds, 2),
     }
     results = Results(
-        report.markdown(ledger), plot.svg(ledger, system.name), report.document(ledger, facts)
+        report.markdown(ledger), plot.svg(ledger, target), report.document(ledger, facts)
     )
     results.write(arguments.results)
     print(results.table)
@@ -127,7 +175,7 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except* KeyboardInterrupt:
+    except KeyboardInterrupt:
         sys.exit(130)
-    except* BenchError as error:
-        sys.exit(f"soak: {error.exceptions[0]}")
+    except (BenchError, SoakError) as error:
+        sys.exit(f"soak: {error}")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import enum
+import hashlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LARGEST = 125  # one length byte tells it
+KEY = base64.b64encode(b"sixteen bytes it")
+ACCEPT = base64.b64encode(hashlib.sha1(KEY + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
 MASK = bytes.fromhex("5ac3a53c")
 
 
@@ -19,7 +23,7 @@ class Opcode(enum.IntEnum):
     CLOSE = 8
 
 
-def frame(payload: bytes, opcode: Opcode = Opcode.BINARY, *, masked: bool) -> bytes:
+def frame(payload: bytes, opcode: int = Opcode.BINARY, *, masked: bool) -> bytes:
     """Frame a payload of at most 125 bytes; clients mask."""
     if not masked:
         return bytes((0x80 | opcode, len(payload))) + payload
@@ -40,7 +44,10 @@ class Frames:
         self._unread = b""
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Yield opcode and payload of each frame that `data` completes; ValueError for a long one."""
+        """Yield opcode and payload of each frame that `data` completes.
+
+        Raises ValueError for a long one.
+        """
         self._unread += data
         while len(self._unread) >= 2:
             opcode, length = self._unread[0] & 0xF, self._unread[1] & 0x7F

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from soak.frames import Frames, frame
+from soak.frames import ACCEPT, Frames, frame
 from soak.messages import body_of, chunk
 from soak.pattern import Track, stretch
 from soak.peer import HOST, Peer, Trouble
@@ -74,7 +74,8 @@ async def judge_upload(peer: Peer, head: Head) -> bytes:
 async def echo_frames(peer: Peer) -> None:
     """Accept an upgrade and send every message back; a close frame too."""
     await peer.send_all(
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: %b\r\n\r\n" % ACCEPT
     )
     frames = Frames()
     while True:

@@ -1,4 +1,4 @@
-"""One connection of a client or of the origin: a non-blocking socket, tried before it is waited for."""
+"""One connection of a client or the origin: a non-blocking socket, tried before waited for."""
 
 from __future__ import annotations
 
@@ -22,10 +22,6 @@ class Trouble(Exception):
     """What a client ran into; the text says what it saw."""
 
 
-class ConnectFailed(Trouble):
-    """The connection was refused, or reset before it stood."""
-
-
 class Ended(Trouble):
     """EOF or RST in the middle of something."""
 
@@ -35,7 +31,7 @@ class Silent(Ended):
 
 
 class Wrong(Trouble):
-    """An answer came, and it is not the right one."""
+    """No connection or answer came, or it is not the right one."""
 
 
 class Peer:
@@ -121,6 +117,8 @@ class Peer:
 
     async def stirs(self, seconds: float) -> bool:
         """Whether anything, an end included, comes within some time on an idle connection."""
+        if self._unread:
+            return True
         with trio.move_on_after(seconds):
             await trio.lowlevel.wait_readable(self._sock)
             return True
@@ -133,7 +131,7 @@ def describe(error: OSError) -> str:
 
 
 async def connect(port: int) -> Peer:
-    """Connect to a loopback port; raises ConnectFailed."""
+    """Connect to a loopback port; raises Wrong where that is refused."""
     sock = socket.socket()
     try:
         sock.setblocking(False)
@@ -142,7 +140,7 @@ async def connect(port: int) -> Peer:
             await trio.lowlevel.wait_writable(sock)
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
-            raise ConnectFailed(os.strerror(code))
+            raise Wrong(f"connect: {os.strerror(code)}")
         return Peer(sock)
     except BaseException:
         sock.close()

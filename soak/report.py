@@ -3,25 +3,73 @@
 from __future__ import annotations
 
 import math
-import statistics
 from typing import TYPE_CHECKING
 
 import attrs
 
-from soak.ledger import Kind, Outcome, Phase
+from soak.ledger import ASKING, LOST, Kind, Outcome, Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from soak.ledger import Ledger
+    from soak.ledger import Ledger, Restart
 
-SESSIONS = (Kind.TCP, Kind.WEBSOCKET)
 GROUPS = {
     "new connection": (Kind.NEW,),
     "keep-alive": (Kind.BUSY, Kind.SLEEPY),
     "TCP session": (Kind.TCP,),
     "WebSocket": (Kind.WEBSOCKET,),
 }
+RESTART_HEAD = (
+    "workers",
+    "command to serving, ms",
+    "start to ready, ms",
+    "serving to old one gone, s",
+    "slowest answer before, ms",
+    "slowest around it, ms",
+    "lost",
+)
+SHOWN_LOSSES = 10
+SETTLING = 1.0  # seconds after a new generation serves in which its start may still be felt
+
+
+def markdown(ledger: Ledger) -> str:
+    """All tables, and what was lost in detail."""
+    parts = [outcomes(ledger), latencies(ledger)]
+    if ledger.restarts:
+        parts.append(restarts(ledger))
+    parts += [f"FAILED: {failure}\n" for failure in ledger.failures]
+    if ledger.losses:
+        parts.append(losses(ledger))
+    return "\n".join(parts)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; all columns but the first hold figures. Aligned: it is read raw, too."""
+    lines = [head, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    ruler = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines.insert(1, ruler)
+    return "".join(f"| {' | '.join(aligned(line, widths))} |\n" for line in lines)
+
+
+def aligned(line: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """The first cell to the left, the others to the right."""
+    first, *others = zip(line, widths, strict=True)
+    return [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+
+
+def outcomes(ledger: Ledger) -> str:
+    """What became of whose requests and sessions; those of a session are messages."""
+    rows = [
+        [
+            kind.value,
+            *(str(ledger.counts[kind, outcome]) for outcome in Outcome),
+            survived(ledger, kind),
+        ]
+        for kind in kinds(ledger)
+    ]
+    return table(["", *Outcome, "survived a restart"], rows)
 
 
 def kinds(ledger: Ledger) -> list[Kind]:
@@ -30,41 +78,9 @@ def kinds(ledger: Ledger) -> list[Kind]:
     return [kind for kind in Kind if kind in present]
 
 
-def markdown(ledger: Ledger) -> str:
-    """All tables."""
-    parts = [outcomes(ledger), latencies(ledger)]
-    if ledger.restarts:
-        parts.append(restarts(ledger))
-    parts += [f"FAILED: {failure}\n" for failure in ledger.failures]
-    return "\n".join(parts)
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; all columns but the first hold figures. Aligned: it is read raw, too."""
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    ruler = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    lines = [
-        [cell.ljust(width) if not column else cell.rjust(width)
-         for column, (cell, width) in enumerate(zip(row, widths, strict=True))]
-        for row in (head, ruler, *rows)
-    ]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def outcomes(ledger: Ledger) -> str:
-    """What became of whose requests."""
-    columns = kinds(ledger)
-    rows = [
-        [outcome.value, *(str(ledger.counts[kind, outcome]) for kind in columns)]
-        for outcome in Outcome
-    ]
-    rows.append(["survived a restart", *(survived(ledger, kind) for kind in columns)])
-    return table(["", *columns], rows)
-
-
 def survived(ledger: Ledger, kind: Kind) -> str:
     """How many sessions outlived their restart, of how many that stood."""
-    pairs = [restart.sessions[kind] for restart in ledger.restarts if kind in restart.sessions]
+    pairs = [restart.survived[kind] for restart in ledger.restarts if kind in restart.survived]
     return f"{sum(alive for alive, _ in pairs)} of {sum(of for _, of in pairs)}" if pairs else "-"
 
 
@@ -72,30 +88,69 @@ def latencies(ledger: Ledger) -> str:
     """Milliseconds from asking to the whole answer, by phase; and the generator's own lateness."""
     rows = []
     for title, members in GROUPS.items():
-        by_phase = {
-            phase: [s for kind in members for s in ledger.latencies[kind, phase].seconds]
-            for phase in Phase
-        }
-        if any(by_phase.values()):
-            rows.append([title, *(spread(by_phase[phase]) for phase in Phase)])
+        spreads = [spread(seconds_of(ledger, members, phase)) for phase in Phase]
+        if set(spreads) != {"-"}:
+            rows.append([title, *spreads])
     rows.append(["(load generator late)", *(spread(ledger.lags[phase]) for phase in Phase)])
     return table(["ms: p50 / p99 / max", *Phase], rows)
 
 
+def seconds_of(ledger: Ledger, members: Iterable[Kind], phase: Phase) -> list[float]:
+    """All latencies of some kinds in a phase."""
+    return [seconds for kind in members for seconds in ledger.latencies[kind, phase].seconds]
+
+
 def restarts(ledger: Ledger) -> str:
-    """How long restarts took."""
-    serving = [restart.serving - restart.commanded for restart in ledger.restarts]
-    gone = [restart.gone - restart.serving for restart in ledger.restarts]
-    rows = [
-        ["command to serving, ms", *(f"{value * 1000:.0f}" for value in ends(serving))],
-        ["serving to old one gone, s", *(f"{value:.1f}" for value in ends(gone))],
+    """How each restart went; between command and start its configuration is validated."""
+    rows = [restart_row(ledger, restart) for restart in ledger.restarts]
+    return table(RESTART_HEAD, rows)
+
+
+def restart_row(ledger: Ledger, restart: Restart) -> list[str]:
+    """One restart; what it was felt by, beside as long a time before."""
+    felt = restart.serving + SETTLING
+    return [
+        " -> ".join(map(str, restart.workers)),
+        f"{(restart.serving - restart.commanded) * 1000:.0f}",
+        "-" if restart.ready is None else f"{restart.ready * 1000:.0f}",
+        f"{restart.gone - restart.serving:.2f}",
+        f"{slowest(ledger, 2 * restart.commanded - felt, restart.commanded) * 1000:.1f}",
+        f"{slowest(ledger, restart.commanded, felt) * 1000:.1f}",
+        str(restart.lost),
     ]
-    return table([f"{len(ledger.restarts)} restarts", "least", "median", "greatest"], rows)
 
 
-def ends(values: Sequence[float]) -> tuple[float, float, float]:
-    """The least, the median and the greatest."""
-    return min(values), statistics.median(values), max(values)
+def slowest(ledger: Ledger, begin: float, end: float) -> float:
+    """The longest that anybody waited for an answer that came between two moments."""
+    return max(
+        (
+            seconds
+            for kind in ASKING
+            for phase in Phase
+            for at, seconds in ledger.latencies[kind, phase].pairs()
+            if begin < at <= end
+        ),
+        default=0.0,
+    )
+
+
+def losses(ledger: Ledger) -> str:
+    """The first that were lost, one a line."""
+    lines = [
+        f"- at {loss.at:.2f} s{since_command(ledger, loss.at)}, {loss.phase}: "
+        f"{loss.kind}, {loss.outcome}: {loss.detail}\n"
+        for loss in ledger.losses[:SHOWN_LOSSES]
+    ]
+    count = sum(ledger.counts[kind, outcome] for kind in Kind for outcome in LOST)
+    if count > SHOWN_LOSSES:
+        lines.append(f"- ... and {count - SHOWN_LOSSES} more\n")
+    return "".join(lines)
+
+
+def since_command(ledger: Ledger, at: float) -> str:
+    """How long after which restart's command that was; nothing before the first."""
+    commands = [restart.commanded for restart in ledger.restarts if restart.commanded <= at]
+    return f" ({at - commands[-1]:+.2f} s in restart {len(commands)})" if commands else ""
 
 
 def spread(seconds: Sequence[float]) -> str:
@@ -121,16 +176,13 @@ def document(ledger: Ledger, facts: dict[str, object]) -> dict[str, object]:
             for kind in kinds(ledger)
         },
         "latency_ms": {
-            title: {
-                phase: summary([s for kind in members for s in ledger.latencies[kind, phase].seconds])
-                for phase in Phase
-            }
+            title: {phase: summary(seconds_of(ledger, members, phase)) for phase in Phase}
             for title, members in GROUPS.items()
         },
         "generator_late_ms": {phase: summary(ledger.lags[phase]) for phase in Phase},
         "restarts": [attrs.asdict(restart) for restart in ledger.restarts],
         "failures": ledger.failures,
-        "troubles": [attrs.asdict(trouble) for trouble in ledger.troubles],
+        "losses": [attrs.asdict(loss) for loss in ledger.losses],
     }
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import os
 import random
 import subprocess
 import sys
@@ -14,16 +16,17 @@ import trio
 
 from benchmarks.origin import free_ports
 from soak.clients import NewConnections, busy, sleepy
-from soak.generations import Generations, SoakError, ending
-from soak.ledger import Kind, Ledger, Phase, Restart
+from soak.instance import Instance, SoakError, Untouched
+from soak.ledger import SESSIONS, Kind, Ledger, Phase, Restart
 from soak.sessions import Session, standing
-from soak.systems import Ports, Times
+from soak.systems import Ports, Scene, Times
 from soak.transfers import Transfers
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from soak.instance import Restartable
     from soak.systems import System
 
 LEAD = 0.5  # seconds that transfers have run when the restart is commanded
@@ -34,37 +37,41 @@ class Plan:
     """How often, under which load; times in seconds, rates a second."""
 
     restarts: int = 20
+    signals: int = 1
+    workers: tuple[int, ...] = (2, 2, 1)
+    times: Times = attrs.field(factory=Times)
     rate: float = 400
     busy: int = 48
     busy_rate: float = 10
     sleepy: int = 16
     sleepy_gap: float = 1
     transfer: float = 6
-    tcp: int = 0
-    websockets: int = 0
+    tcp: int = 6
+    websockets: int = 6
+    session_gap: float = 0.05
     calm: float = 1
-    through: str = "http"
-    workers: tuple[int, ...] = (2,)
-    times: Times = Times(5, 8)
     core: int | None = None
 
 
-async def soak(plan: Plan, system: System, directory: Path, say: Callable[[str], None]) -> Ledger:
-    """Carry out the plan; a restart that fails ends the run and stands in the ledger."""
-    with open_origin() as (origin_http, origin_echo):
-        ports = Ports(*free_ports(4), origin_http, origin_echo)
-        generations = Generations(
-            system, directory, ports, plan.times, plan.workers, plan.core
-        )
-        with ending(generations):
-            generations.start()
-            await generations.wait_serving()
-            ledger = Ledger(trio.current_time)
-            async with trio.open_nursery() as clients:
-                sessions = start_clients(plan, ports, ledger, clients)
-                await restart_all(plan, ports, generations, sessions, ledger, say)
-                clients.cancel_scope.cancel()
-            return ledger
+async def soak(
+    plan: Plan, system: System | None, directory: Path, say: Callable[[str], None]
+) -> Ledger:
+    """Carry out the plan; a restart that fails ends the run and stands in the ledger.
+
+    Raises SoakError where the run does not even begin.
+    """
+    with (
+        open_origin() as (http, echo),
+        open_target(plan, system, directory, http, echo) as (target, ports),
+    ):
+        await target.serving()
+        run = Run(plan, ports, target, Ledger(trio.current_time), say)
+        async with trio.open_nursery() as clients:
+            run.start_clients(clients)
+            await run.restart_all()
+            clients.cancel_scope.cancel()
+        run.ledger.failures += target.errors()
+        return run.ledger
 
 
 @contextlib.contextmanager
@@ -83,78 +90,102 @@ def open_origin() -> Iterator[tuple[int, int]]:
             process.stdin.close()
 
 
-def start_clients(
-    plan: Plan, ports: Ports, ledger: Ledger, clients: trio.Nursery
-) -> list[Session]:
-    """Start everyone who asks all the time; returns the sessions."""
-    rng = random.Random(1)
-    port = web_port(plan, ports)
-    sessions = [Session(ports.echo, ledger, Kind.TCP) for _ in range(plan.tcp)]
-    sessions += [Session(port, ledger, Kind.WEBSOCKET) for _ in range(plan.websockets)]
-    runs: list[Callable[[], Awaitable[None]]] = [NewConnections(port, ledger, plan.rate).run]
-    runs += [client.run for client in busy(port, ledger, rng, plan.busy, plan.busy_rate)]
-    runs += [client.run for client in sleepy(port, ledger, rng, plan.sleepy, plan.sleepy_gap)]
-    for run in [*runs, *(session.run for session in sessions)]:
-        clients.start_soon(run)
-    return sessions
+@contextlib.contextmanager
+def open_target(
+    plan: Plan, system: System | None, directory: Path, http: int, echo: int
+) -> Iterator[tuple[Restartable, Ports]]:
+    """Run the proxy before the origin's ports; without one clients go straight to the origin."""
+    if system is None:
+        yield Untouched(plan.times.shutdown), Ports(http, echo, http, echo)
+        return
+    at_http, at_echo = free_ports(2)
+    ports = Ports(at_http, at_echo, http, echo)
+    scene = Scene(directory, ports, plan.times, os.getpid())
+    instance = Instance(system, scene, signals=plan.signals, core=plan.core)
+    with instance.running(plan.workers[0]):
+        yield instance, ports
 
 
-def web_port(plan: Plan, ports: Ports) -> int:
-    """Where the HTTP clients go: to the HTTP filter, or through L4."""
-    return ports.http if plan.through == "http" else ports.tcp
+class Run:
+    """The clients of one target, and its restarts."""
 
+    def __init__(
+        self,
+        plan: Plan,
+        ports: Ports,
+        target: Restartable,
+        ledger: Ledger,
+        say: Callable[[str], None],
+    ) -> None:
+        self.ledger = ledger
+        self._plan = plan
+        self._ports = ports
+        self._target = target
+        self._say = say
+        self._sessions = [
+            Session(port, ledger, kind, plan.session_gap)
+            for kind, count, port in (
+                (Kind.TCP, plan.tcp, ports.echo),
+                (Kind.WEBSOCKET, plan.websockets, ports.http),
+            )
+            for _ in range(count)
+        ]
 
-async def restart_all(
-    plan: Plan,
-    ports: Ports,
-    generations: Generations,
-    sessions: list[Session],
-    ledger: Ledger,
-    say: Callable[[str], None],
-) -> None:
-    """Restart as often as planned, each time with transfers under way; then let them end."""
-    transfers = Transfers(web_port(plan, ports), ledger, plan.transfer)
-    await trio.sleep(plan.calm)
-    async with trio.open_nursery() as under_way:
-        for _ in range(plan.restarts):
-            if plan.transfer:
-                under_way.start_soon(transfers.run)
-            await trio.sleep(LEAD)
-            try:
-                restart = await restart_once(generations, sessions, ledger)
-            except SoakError as failure:
-                ledger.failures.append(str(failure))
-                say(str(failure))
-                under_way.cancel_scope.cancel()
-                return
-            ledger.restarts.append(restart)
-            say(told(restart, plan.restarts, ledger))
-            await trio.sleep(plan.calm)
+    def start_clients(self, clients: trio.Nursery) -> None:
+        """Start everyone who asks all the time."""
+        plan, port, rng = self._plan, self._ports.http, random.Random(1)
+        clients.start_soon(NewConnections(port, self.ledger, plan.rate).run)
+        for client in busy(port, self.ledger, rng, plan.busy, plan.busy_rate):
+            clients.start_soon(client.run)
+        for client in sleepy(port, self.ledger, rng, plan.sleepy, plan.sleepy_gap):
+            clients.start_soon(client.run)
+        for session in self._sessions:
+            clients.start_soon(session.run)
 
+    async def restart_all(self) -> None:
+        """Restart as often as planned, each time with transfers under way; then let them end."""
+        transfers = Transfers(self._ports.http, self.ledger, self._plan.transfer)
+        workers = itertools.pairwise(itertools.cycle(self._plan.workers))
+        await trio.sleep(self._plan.calm)
+        async with trio.open_nursery() as under_way:
+            for change in itertools.islice(workers, self._plan.restarts):
+                if self._plan.transfer:
+                    under_way.start_soon(transfers.run)
+                await trio.sleep(LEAD)
+                try:
+                    self.ledger.restarts.append(await self._restart(change))
+                except SoakError as failure:
+                    self.ledger.failures.append(str(failure))
+                    self._say(str(failure))
+                    under_way.cancel_scope.cancel()
+                    return
+                self._say(self._progress())
+                await trio.sleep(self._plan.calm)
 
-async def restart_once(
-    generations: Generations, sessions: list[Session], ledger: Ledger
-) -> Restart:
-    """Start the next generation and see the last one off; raises SoakError."""
-    before = {kind: standing(sessions, kind) for kind in (Kind.TCP, Kind.WEBSOCKET)}
-    ledger.phase, commanded = Phase.STARTING, ledger.now()
-    epoch = generations.start()
-    await generations.wait_serving()
-    ledger.phase, serving = Phase.DRAINING, ledger.now()
-    await generations.wait_gone()
-    ledger.phase, gone = Phase.CALM, ledger.now()
-    survived = {
-        kind: (len(stood & standing(sessions, kind)), len(stood))
-        for kind, stood in before.items()
-        if stood
-    }
-    return Restart(epoch, commanded, serving, gone, survived)
+    async def _restart(self, workers: tuple[int, int]) -> Restart:
+        """Start the next generation and see the last one off; raises SoakError."""
+        ledger = self.ledger
+        before, lost = {kind: standing(self._sessions, kind) for kind in SESSIONS}, ledger.lost
+        ledger.phase, commanded = Phase.STARTING, ledger.now()
+        async with self._target.restarting(workers[1]):
+            await self._target.serving()
+            ledger.phase, serving = Phase.DRAINING, ledger.now()
+            await self._target.alone()
+        ledger.phase, gone = Phase.CALM, ledger.now()
+        survived = {
+            kind: (len(stood & standing(self._sessions, kind)), len(stood))
+            for kind, stood in before.items()
+            if stood
+        }
+        ready = self._target.ready_seconds()
+        return Restart(workers, commanded, serving, gone, ready, survived, ledger.lost - lost)
 
-
-def told(restart: Restart, restarts: int, ledger: Ledger) -> str:
-    """One line of progress."""
-    return (
-        f"restart {restart.epoch} of {restarts}: "
-        f"serving after {(restart.serving - restart.commanded) * 1000:.0f} ms, "
-        f"old generation gone after {restart.gone - restart.serving:.1f} s, lost {ledger.lost}"
-    )
+    def _progress(self) -> str:
+        """Say how the last restart went."""
+        restart = self.ledger.restarts[-1]
+        return (
+            f"restart {len(self.ledger.restarts)} of {self._plan.restarts}: "
+            f"serving after {restart.serving - restart.commanded:.2f} s, "
+            f"old generation gone after {restart.gone - restart.serving:.1f} s, "
+            f"lost {restart.lost}"
+        )

@@ -1,7 +1,8 @@
-"""Sessions that talk all the time, over TCP or WebSocket; every byte must come back in its place."""
+"""Sessions that talk all the time, over TCP or WebSocket; every byte must come back in place."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections import deque
 from typing import TYPE_CHECKING, NoReturn, Protocol
@@ -10,19 +11,18 @@ import attrs
 import trio
 
 from soak.clients import BACK_OFF, PATIENCE, patient_connect
-from soak.frames import Frames, Opcode, frame
+from soak.frames import KEY, Frames, Opcode, frame
 from soak.ledger import Kind, Outcome
 from soak.pattern import Track, stretch
-from soak.peer import ConnectFailed, Peer, Trouble, Wrong
+from soak.peer import Ended, Peer, Trouble, Wrong
 
 if TYPE_CHECKING:
     from soak.ledger import Ledger
 
 MESSAGE_BYTES = 64
-EVERY = 0.02  # seconds between messages
 UPGRADE = (
     b"GET /websocket HTTP/1.1\r\nHost: soak\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c29ha3Nlc3Npb25zb2FrIQ==\r\n\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %b\r\n\r\n" % KEY
 )
 
 
@@ -37,7 +37,7 @@ class Dialect(Protocol):
         """Frame a message."""
 
     def unwrap(self, data: bytes) -> bytes:
-        """Return what came back in `data`; raises Closing."""
+        """Return what came back in `data`; raises Closing and Wrong."""
 
 
 class Plain:
@@ -61,10 +61,13 @@ class WebSocket:
 
     def unwrap(self, data: bytes) -> bytes:
         payload = b""
-        for opcode, part in self._frames.feed(data):
-            if opcode == Opcode.CLOSE:
-                raise Closing(f"close frame {int.from_bytes(part[:2])}")
-            payload += part
+        try:
+            for opcode, part in self._frames.feed(data):
+                if opcode == Opcode.CLOSE:
+                    raise Closing(f"close frame {int.from_bytes(part[:2])}")
+                payload += part
+        except ValueError as error:
+            raise Wrong(str(error)) from None
         return payload
 
 
@@ -75,33 +78,55 @@ class Session:
     port: int
     ledger: Ledger
     kind: Kind
+    gap: float  # seconds between messages
     serial: int = 0  # counts the sessions that stood
     standing: bool = False
 
     async def run(self) -> NoReturn:
         """Talk until cancelled."""
         while True:
-            try:
-                with await patient_connect(self.port) as peer:
-                    await self.talk(peer)
-            except* Closing as closing:
-                self.ledger.note(self.kind, Outcome.TOLD, closing.exceptions[0])
-            except* ConnectFailed as failed:
-                self.ledger.note(self.kind, Outcome.CONNECT_FAILED, failed.exceptions[0])
-            except* (Trouble, ValueError) as trouble:
-                self.ledger.note(self.kind, Outcome.CUT, trouble.exceptions[0])
-            self.standing = False
+            outcome, detail = await self.use()
+            self.ledger.note(self.kind, outcome, detail)
             await trio.sleep(BACK_OFF)
 
-    async def talk(self, peer: Peer) -> None:
-        """Send and check what comes back; raises Closing, or Trouble, in a group."""
-        dialect = await self.begin(peer)
+    async def use(self) -> tuple[Outcome, str]:
+        """Have one session; returns how it ended."""
+        try:
+            with await patient_connect(self.port) as peer:
+                await self.talk(peer)
+        except Closing as closing:
+            return Outcome.TOLD, str(closing)
+        except Ended as ended:
+            return (Outcome.CLOSED if self.standing else Outcome.FAILED), str(ended)
+        except Trouble as trouble:
+            return Outcome.FAILED, str(trouble)
+        finally:
+            self.standing = False
+
+    async def talk(self, peer: Peer) -> NoReturn:
+        """Send message after message, never waiting for the last one's return, and check all.
+
+        Raises Closing or Trouble.
+        """
+        dialect, track = await self.begin(peer), Track()
         self.serial += 1
         self.standing = True
-        sent: deque[float] = deque()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.send, peer, dialect, sent)
-            nursery.start_soon(self.check, peer, dialect, sent)
+        asked: deque[float] = deque()  # when, for each message that has not yet returned
+        for number in itertools.count():
+            asked.append(self.ledger.now())
+            if len(asked) * self.gap > PATIENCE:
+                raise Wrong(f"silent for {PATIENCE:g} s")
+            message = stretch(number * MESSAGE_BYTES, MESSAGE_BYTES)
+            with contextlib.suppress(Ended):  # a goodbye may stand to be read
+                await peer.send_all(dialect.wrap(message))
+            with trio.move_on_after(self.gap):
+                while True:
+                    data = dialect.unwrap(await peer.receive())
+                    if not track.follow(data):
+                        raise Wrong(f"wrong bytes after {track.position}")
+                    while len(asked) > number + 1 - track.position // MESSAGE_BYTES:
+                        self.ledger.answered(self.kind, asked.popleft())
+        raise AssertionError("count() ended")
 
     async def begin(self, peer: Peer) -> Dialect:
         """Upgrade the connection where that is to be done; raises Trouble."""
@@ -114,26 +139,6 @@ class Session:
                 raise Wrong(f"upgrade answered with {head.status}")
             return WebSocket()
         raise Wrong("upgrade not answered")
-
-    async def send(self, peer: Peer, dialect: Dialect, sent: deque[float]) -> NoReturn:
-        """Send message after message, never waiting for the last one's return."""
-        for number in itertools.count():
-            sent.append(self.ledger.now())
-            if len(sent) * EVERY > PATIENCE:
-                raise Wrong(f"silent for {PATIENCE:g} s")
-            await peer.send_all(dialect.wrap(stretch(number * MESSAGE_BYTES, MESSAGE_BYTES)))
-            await trio.sleep(EVERY)
-        raise AssertionError
-
-    async def check(self, peer: Peer, dialect: Dialect, sent: deque[float]) -> NoReturn:
-        """Follow the stream that comes back."""
-        track, returned = Track(), 0
-        while True:
-            if not track.follow(dialect.unwrap(await peer.receive())):
-                raise Wrong(f"wrong bytes after {track.position}")
-            while (returned + 1) * MESSAGE_BYTES <= track.position:
-                returned += 1
-                self.ledger.answered(self.kind, sent.popleft())
 
 
 def standing(sessions: list[Session], kind: Kind) -> set[tuple[int, int]]:

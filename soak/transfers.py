@@ -12,7 +12,7 @@ from soak.ledger import Kind, Outcome
 from soak.messages import body_of, chunk
 from soak.origin import INTACT
 from soak.pattern import Track, stretch
-from soak.peer import ConnectFailed, Peer, Trouble, Wrong
+from soak.peer import Peer, Trouble, Wrong
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -47,8 +47,6 @@ class Transfers:
         try:
             with await patient_connect(self.port) as peer, trio.fail_after(self.seconds + PATIENCE):
                 await carry(peer, chunked)
-        except ConnectFailed as failed:
-            self.ledger.note(kind, Outcome.CONNECT_FAILED, failed)
         except (Trouble, trio.TooSlowError) as trouble:
             self.ledger.note(kind, Outcome.FAILED, f"{type(trouble).__name__}: {trouble}")
         else:
@@ -71,16 +69,12 @@ class Transfers:
 
     async def upload(self, peer: Peer, chunked: bool) -> None:
         """Send a body slowly and let the origin judge it; raises Trouble."""
-        framing = (
-            b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % UPLOAD_BYTES
-        )
+        framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % UPLOAD_BYTES
         await peer.send_all(b"POST /upload HTTP/1.1\r\nHost: soak\r\n%b\r\n\r\n" % framing)
         began, position = trio.current_time(), 0
         while position < UPLOAD_BYTES:
             await trio.sleep_until(began + self.seconds * position / UPLOAD_BYTES)
-            piece = stretch(
-                position, min(UPLOAD_BYTES // UPLOAD_PIECES, UPLOAD_BYTES - position)
-            )
+            piece = stretch(position, min(UPLOAD_BYTES // UPLOAD_PIECES, UPLOAD_BYTES - position))
             await peer.send_all(chunk(piece) if chunked else piece)
             position += len(piece)
         if chunked:
