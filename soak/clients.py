@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 10.0  # seconds for an exchange
 BACK_OFF = 0.05  # seconds before a client that met trouble tries again
+LATEST_START = 0.5  # seconds over which those who keep their connections open them
 POSTED = b"x" * 200
 
 
@@ -100,7 +101,7 @@ class KeepAlive:
 
     async def run(self) -> NoReturn:
         """Use one connection after the other, until cancelled."""
-        await trio.sleep(self.pause())
+        await trio.sleep(self.pause() % LATEST_START)
         while True:
             try:
                 with await patient_connect(self.port) as peer:

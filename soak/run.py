@@ -139,8 +139,8 @@ class Run:
             clients.start_soon(client.run)
         for client in sleepy(port, self.ledger, rng, plan.sleepy, plan.sleepy_gap):
             clients.start_soon(client.run)
-        for session in self._sessions:
-            clients.start_soon(session.run)
+        for number, session in enumerate(self._sessions):
+            clients.start_soon(session.run, plan.session_gap * number / len(self._sessions))
 
     async def restart_all(self) -> None:
         """Restart as often as planned, each time with transfers under way; then let them end."""

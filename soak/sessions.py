@@ -82,8 +82,9 @@ class Session:
     serial: int = 0  # counts the sessions that stood
     standing: bool = False
 
-    async def run(self) -> NoReturn:
-        """Talk until cancelled."""
+    async def run(self, delay: float = 0) -> NoReturn:
+        """Talk until cancelled, some seconds after the others so that not all talk at once."""
+        await trio.sleep(delay)
         while True:
             outcome, detail = await self.use()
             self.ledger.note(self.kind, outcome, detail)
