@@ -28,7 +28,7 @@ from trioproxy.server.main import run
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     from trioproxy.server.generation import Generation
     from trioproxy.server.plane import Identity
@@ -68,6 +68,14 @@ class Echo:
         for scope in self.accepting:
             scope.cancel()
 
+    def refuse(self, listeners: Collection[str]) -> None:
+        self.told.append(f"refuse {listeners}")
+
+    def close_listeners(self) -> None:
+        self.suspend()
+        for listener in self.listeners:
+            listener.socket.close()
+
     def drain(self, time: float, life: float, *, immediate: bool) -> None:
         self.told.append(f"drain {time} {life} {immediate}")
 
@@ -77,9 +85,12 @@ class Echo:
     async def shutdown(self, seconds: float) -> None:
         self.suspend()
         with trio.move_on_after(seconds):
-            while self.active:
-                self.empty = trio.Event()
-                await self.empty.wait()
+            await self.emptied()
+
+    async def emptied(self) -> None:
+        while self.active:
+            self.empty = trio.Event()
+            await self.empty.wait()
 
     def reopen_logs(self) -> None:
         self.told.append("reopen_logs")

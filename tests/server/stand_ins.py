@@ -13,7 +13,7 @@ from trioproxy.server.worker import live
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     from trioproxy.server.log import ProcessLog
     from trioproxy.server.plane import Identity, OpenPlane
@@ -37,6 +37,15 @@ class Diary:
 
     def resume(self) -> None:
         self.told.append("resume")
+
+    def refuse(self, listeners: Collection[str]) -> None:
+        self.told.append(f"refuse {', '.join(listeners)}")
+
+    def close_listeners(self) -> None:
+        self.told.append("close listeners")
+
+    async def emptied(self) -> None:
+        await self.empty.wait()
 
     def drain(self, time: float, life: float, *, immediate: bool) -> None:
         self.told.append(f"drain {time} {life} {immediate}")

@@ -169,7 +169,7 @@ async def test_without_main_it_leaves_as_by_shutdown(started: Main, diaries: Dia
     started.channel.close()
     await diaries.last.leaving.wait()
     try:
-        assert diaries.last.told == ["shutdown 5.0"]
+        assert diaries.last.told == ["close listeners", "shutdown 5.0"]
         diaries.last.empty.set()
         await started.exited.wait()
         assert started.status == 0

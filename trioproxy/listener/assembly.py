@@ -80,7 +80,9 @@ async def open_plane(config: Config, writer: Writer, origin: Origin) -> AsyncIte
             plane = Plane(tools, files)
             numbers = itertools.count(1)
             for each in config.listeners:
-                plane.add(Listener(each, tools, connections, numbers, plane.departed))
+                plane.add(
+                    Listener(each, tools, connections, numbers, plane.arrived, plane.departed)
+                )
             connections.start_soon(sweep.run)
             connections.start_soon(plane.accept)
             try:

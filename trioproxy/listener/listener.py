@@ -39,6 +39,7 @@ class Listener:
         tools: Tools,
         connections: trio.Nursery,
         numbers: Iterator[int],
+        arrived: Callable[[Lifetime], None],
         departed: Callable[[], None],
     ) -> None:
         self.config = config
@@ -47,6 +48,7 @@ class Listener:
         self._tools = tools
         self._connections = connections
         self._numbers = numbers
+        self._arrived = arrived
         self._departed = departed
         self._capacity = config.max_connections or UNLIMITED
         self._room = trio.Event()
@@ -68,6 +70,15 @@ class Listener:
                 continue
             for sock, peer in await acceptor.batch(min(BATCH, room)):
                 self._connections.start_soon(self.serve, sock, peer)
+
+    def empty(self, acceptor: Acceptor) -> None:
+        """Let in everybody who waits now, however many."""
+        while True:
+            try:
+                sock, peer = acceptor.transport.sock.accept()
+            except OSError:
+                return
+            self._connections.start_soon(self.serve, sock, peer)
 
     async def serve(self, sock: socket.socket, peer: SocketAddress) -> None:
         """Serve one connection to its end, whatever happens."""
@@ -92,6 +103,7 @@ class Listener:
 
     def _enter(self, lifetime: Lifetime) -> None:
         self.living.add(lifetime)
+        self._arrived(lifetime)
         self._stats.downstream_cx_total.add()
         self._stats.downstream_cx_active.add()
         self._total.add()

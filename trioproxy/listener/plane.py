@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
@@ -10,10 +12,10 @@ from trioproxy.drain.policy import Policy
 from trioproxy.reactor.accept import Acceptor
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from trioproxy.accesslog.writer import AccessLogs
+    from trioproxy.drain.ladder import Ladder
     from trioproxy.drain.lifetime import Lifetime
     from trioproxy.filters.tools import Tools
     from trioproxy.listener.listener import Listener
@@ -31,6 +33,7 @@ class Plane:
         self._suspended = True
         self._resumed = trio.Event()
         self._policy = Policy()
+        self._ladder: Callable[[], Ladder] | None = None
         self._departures = trio.lowlevel.ParkingLot()
 
     def __repr__(self) -> str:
@@ -64,6 +67,23 @@ class Plane:
         self._suspended = False
         self._resumed.set()
 
+    def refuse(self, listeners: Collection[str]) -> None:
+        """Let in who waits at these listeners, then have the kernel refuse others.
+
+        Called while suspended. To listen again undoes it.
+        """
+        for listener, acceptor in self._acceptors:
+            if listener.name in listeners:
+                listener.empty(acceptor)
+                shut(acceptor.transport.sock)
+
+    def close_listeners(self) -> None:
+        """Accept no more, ever, and let go of the listen sockets; others may have them, too."""
+        self.suspend()
+        for _, acceptor in self._acceptors:
+            acceptor.close()
+        self._acceptors.clear()
+
     async def accept(self) -> None:
         """Accept whenever it is not suspended, until cancelled."""
         while True:
@@ -76,18 +96,30 @@ class Plane:
                         nursery.start_soon(listener.accept, acceptor)
 
     def drain(self, drain: float, life: float, *, immediate: bool) -> None:
-        """Ask connections to leave within `drain` seconds and end them after `life` seconds."""
+        """Ask connections to leave within `drain` seconds and end them after `life` seconds.
+
+        That holds for those that are still to come, too.
+        """
         now, rng = trio.current_time(), self._tools.rng
-        for lifetime in self._lifetimes():
+
+        def ladder() -> Ladder:
             u = 0.0 if immediate else rng.random()
-            lifetime.tighten(
-                self._policy.ladder(now, drain=0.0 if immediate else drain, life=life, u=u)
-            )
+            return self._policy.ladder(now, drain=drain, life=life, u=u)
+
+        self._ladder = ladder
+        for lifetime in self._lifetimes():
+            lifetime.tighten(ladder())
 
     def undrain(self) -> None:
         """Ask nobody any more; who was told to leave goes on leaving."""
+        self._ladder = None
         for lifetime in self._lifetimes():
             lifetime.relax()
+
+    async def emptied(self) -> None:
+        """Return when no connection is left."""
+        while self.active:
+            await self._departures.park()
 
     async def shutdown(self, seconds: float) -> None:
         """Accept no more; return when no connection is left, after `seconds` at the latest.
@@ -97,8 +129,12 @@ class Plane:
         self.suspend()
         self.drain(seconds, seconds, immediate=False)
         with trio.move_on_after(seconds):
-            while self.active:
-                await self._departures.park()
+            await self.emptied()
+
+    def arrived(self, lifetime: Lifetime) -> None:
+        """Take note of a new connection."""
+        if self._ladder is not None:
+            lifetime.tighten(self._ladder())
 
     def departed(self) -> None:
         """Take note that a connection is gone."""
@@ -121,3 +157,13 @@ class Plane:
 
     def _lifetimes(self) -> list[Lifetime]:
         return [life for each in self._listeners.values() for life in each.living]
+
+
+def shut(listening: socket.socket) -> None:
+    """Have the kernel refuse connects, for whoever has the socket.
+
+    A Unix one never listens again after that; as a file, it is refused by taking its name away.
+    """
+    if listening.family != socket.AF_UNIX or isinstance(listening.getsockname(), bytes):
+        with suppress(OSError):  # another worker has it, too, and was here before
+            listening.shutdown(socket.SHUT_RDWR)

@@ -78,7 +78,7 @@ class AdminInstance:
 
     @property
     def uptime_all_epochs(self) -> float:
-        return self.uptime  # until Hello says when the first generation started
+        return self.generation.uptime_all_epochs
 
     @property
     def addresses(self) -> dict[str, Address]:

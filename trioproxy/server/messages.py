@@ -65,6 +65,14 @@ class Suspend:
 
 
 @attrs.frozen
+class Refuse:
+    """Main to worker, after Suspend: let in who waits at these listeners, then have the kernel
+    refuse all others."""
+
+    listeners: tuple[str, ...]
+
+
+@attrs.frozen
 class Drain:
     """Main to worker: ask connections to leave within `time`, end them after `life` seconds."""
 
@@ -124,6 +132,13 @@ class Gather:
 
 
 @attrs.frozen
+class TellWhenEmpty:
+    """Main to worker: report, by the same number, when no connection is left; Resume ends that."""
+
+    number: int
+
+
+@attrs.frozen
 class Ready:
     """Worker to main: warm; waiting for Accept."""
 
@@ -154,6 +169,7 @@ ToWorker: TypeAlias = (
     Start
     | Accept
     | Suspend
+    | Refuse
     | Drain
     | Resume
     | Shutdown
@@ -163,6 +179,7 @@ ToWorker: TypeAlias = (
     | SetLogLevel
     | Ping
     | Gather
+    | TellWhenEmpty
 )
 FromWorker: TypeAlias = Ready | Failed | Pong | Report
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import os
 import socket
 import stat
@@ -13,6 +14,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+log = logging.getLogger("trioproxy.main")
 
 
 def bind_path(sock: socket.socket, path: Path, mode: int) -> None:
@@ -30,15 +34,44 @@ def bind_path(sock: socket.socket, path: Path, mode: int) -> None:
         path.chmod(mode)
 
 
+class SocketFile:
+    """The file of a bound Unix socket; what somebody else puts in its place is left alone."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = self._shown = path
+        self._inode = inode_of(path) if path.exists() else None
+
+    def hide(self) -> None:
+        """Take the name away, so that nobody can connect; hidden already, nothing changes."""
+        self._move(self._shown.with_name(f".{self._shown.name}.removed"))
+
+    def show(self) -> None:
+        """Give the name back."""
+        self._move(self._shown)
+
+    def set_mode(self, mode: str) -> None:
+        """Change its permissions to what the octal `mode` says, if it is ours to change."""
+        try:
+            self._path.chmod(int(mode, 8))
+        except OSError as error:
+            log.warning("%s keeps its mode: %s", self._path, error.strerror)
+
+    def remove(self) -> None:
+        """Unlink it."""
+        if self._is_ours():
+            self._path.unlink()
+
+    def _move(self, path: Path) -> None:
+        if self._is_ours():
+            self._path = self._path.rename(path)
+
+    def _is_ours(self) -> bool:
+        return self._path.exists() and inode_of(self._path) == self._inode
+
+
 def inode_of(path: Path) -> int:
     """Return the number by which the file is known whatever becomes of its name."""
     return path.lstat().st_ino
-
-
-def unlink_own(path: Path, inode: int) -> None:
-    """Remove a path, unless somebody else has put theirs there."""
-    if path.exists() and inode_of(path) == inode:
-        path.unlink()
 
 
 @contextmanager

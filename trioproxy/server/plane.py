@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -38,11 +38,23 @@ class DataPlane(Protocol):
     def resume(self) -> None:
         """Accept again."""
 
+    def refuse(self, listeners: Collection[str], /) -> None:
+        """Let in who waits at these listeners, then have the kernel refuse others.
+
+        Called while suspended.
+        """
+
+    def close_listeners(self) -> None:
+        """Accept no more, ever, and let go of the listen sockets; others may have them, too."""
+
     def drain(self, time: float, life: float, /, *, immediate: bool) -> None:
         """Ask connections to leave within `time` seconds and end them after `life` seconds."""
 
     def undrain(self) -> None:
         """Ask nobody any more; who was told to leave goes on leaving."""
+
+    async def emptied(self) -> None:
+        """Return when no connection is left."""
 
     async def shutdown(self, seconds: float, /) -> None:
         """Accept no more; return when no connection is left, after `seconds` at the latest.

@@ -62,6 +62,10 @@ class Supervisor:
             for place in self._places:
                 starting.start_soon(nursery.start, place.keep)
 
+    def missing(self) -> list[int]:
+        """Return the workers that are not ready."""
+        return [index for index, place in enumerate(self._places) if place.process is None]
+
     async def tell(self, message: ToWorker) -> None:
         """Send a command to all workers, those that are still to come included."""
         self._remember(message)
@@ -82,6 +86,13 @@ class Supervisor:
             for index, place in enumerate(self._places):
                 nursery.start_soon(ask, index, place)
         return reports
+
+    async def emptied(self) -> None:
+        """Return when no worker has a connection."""
+        async with trio.open_nursery() as nursery:
+            for place in self._places:
+                if place.process is not None:  # a process that is still to come has none either
+                    nursery.start_soon(place.process.emptied)
 
     async def reopen_logs(self) -> None:
         """Have every process but main reopen its logs by name."""

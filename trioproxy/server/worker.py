@@ -25,6 +25,7 @@ from trioproxy.server.messages import (
     Ping,
     Pong,
     Ready,
+    Refuse,
     ReopenLogs,
     Report,
     ResetCounters,
@@ -33,6 +34,7 @@ from trioproxy.server.messages import (
     Shutdown,
     Start,
     Suspend,
+    TellWhenEmpty,
     Terminate,
 )
 from trioproxy.server.plane import Identity
@@ -127,6 +129,7 @@ class Worker:
         self._sockets = sockets
         self._shutdown_time = shutdown_time
         self._started = False
+        self._emptying = trio.CancelScope()
 
     async def obey(self) -> None:
         """Do what main says until it says to leave, or is gone."""
@@ -144,16 +147,26 @@ class Worker:
                 self._accept()
             case Suspend():
                 self._plane.suspend()
-            case Drain(time=time, life=life, immediate=immediate):
-                self._plane.drain(time, life, immediate=immediate)
-            case Resume():
-                self._plane.undrain()
             case Shutdown(seconds=seconds):
                 nursery.start_soon(self._leave, seconds, nursery)
             case Terminate():
                 nursery.cancel_scope.cancel()
+            case TellWhenEmpty(number=number):
+                nursery.start_soon(self._tell_when_empty, number)
+            case Refuse() | Drain() | Resume():
+                self._give_way(message)
             case _:
                 await self._keep_house(message)
+
+    def _give_way(self, message: Refuse | Drain | Resume) -> None:
+        match message:
+            case Refuse(listeners=listeners):
+                self._plane.refuse(listeners)
+            case Drain(time=time, life=life, immediate=immediate):
+                self._plane.drain(time, life, immediate=immediate)
+            case Resume():
+                self._plane.undrain()
+                self._emptying.cancel()
 
     async def _keep_house(self, message: ToWorker) -> None:
         match message:
@@ -176,6 +189,12 @@ class Worker:
             self._plane.start(self._sockets)
             self._started = True
 
+    async def _tell_when_empty(self, number: int) -> None:
+        with trio.CancelScope() as self._emptying:
+            await self._plane.emptied()
+            with suppress(ChannelError):
+                await self._channel.send(Report(number, {}))
+
     async def _leave(self, seconds: float, nursery: trio.Nursery) -> None:
         """Leave in peace, the data plane deciding when; `seconds` bounds it, slack included."""
         with trio.move_on_after(seconds + OVERTIME):
@@ -186,6 +205,8 @@ class Worker:
         log.warning(
             "main is gone: finishing what is in flight, %.0f s at most", self._shutdown_time
         )
+        # Whoever has a copy of the listen sockets goes on with them; nobody shall wait for us.
+        self._plane.close_listeners()
         # Nobody is left to kill a worker that hangs: the kernel does.
         signal.alarm(math.ceil(self._shutdown_time + 2 * OVERTIME))
         await self._leave(self._shutdown_time, nursery)
