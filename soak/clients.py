@@ -150,9 +150,11 @@ def busy(port: int, ledger: Ledger, rng: Random, count: int, rate: float) -> lis
     ]
 
 
-def sleepy(port: int, ledger: Ledger, rng: Random, count: int, gap: float) -> list[KeepAlive]:
-    """Clients that ask seldom, at least half of `gap` seconds apart; every other one with POST."""
+def seldom(
+    port: int, ledger: Ledger, rng: Random, kind: Kind, count: int, gap: float
+) -> list[KeepAlive]:
+    """Clients that pause for `gap` seconds, or down to half of it; every other one with POST."""
     return [
-        KeepAlive(port, ledger, Kind.SLEEPY, question, lambda: rng.uniform(gap / 2, gap))
+        KeepAlive(port, ledger, kind, question, lambda: rng.uniform(gap / 2, gap))
         for question in itertools.islice(itertools.cycle((GET, POST)), count)
     ]

@@ -21,13 +21,14 @@ class Kind(enum.StrEnum):
     NEW = "new connections"
     BUSY = "busy keep-alive"
     SLEEPY = "sleepy keep-alive"
+    IDLE = "idle keep-alive"
     DOWNLOAD = "downloads"
     UPLOAD = "uploads"
     TCP = "TCP sessions"
     WEBSOCKET = "WebSockets"
 
 
-ASKING = (Kind.NEW, Kind.BUSY, Kind.SLEEPY)
+ASKING = (Kind.NEW, Kind.BUSY, Kind.SLEEPY, Kind.IDLE)
 SESSIONS = (Kind.TCP, Kind.WEBSOCKET)
 
 

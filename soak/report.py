@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "new connection": (Kind.NEW,),
-    "keep-alive": (Kind.BUSY, Kind.SLEEPY),
+    "keep-alive": (Kind.BUSY, Kind.SLEEPY, Kind.IDLE),
     "TCP session": (Kind.TCP,),
     "WebSocket": (Kind.WEBSOCKET,),
 }

@@ -15,7 +15,7 @@ import attrs
 import trio
 
 from benchmarks.origin import free_ports
-from soak.clients import NewConnections, busy, sleepy
+from soak.clients import NewConnections, busy, seldom
 from soak.instance import Instance, SoakError, Untouched
 from soak.ledger import SESSIONS, Kind, Ledger, Phase, Restart
 from soak.sessions import Session, standing
@@ -45,6 +45,8 @@ class Plan:
     busy_rate: float = 10
     sleepy: int = 16
     sleepy_gap: float = 1
+    idle: int = 16
+    idle_gap: float = 4
     transfer: float = 6
     tcp: int = 6
     websockets: int = 6
@@ -137,8 +139,12 @@ class Run:
         clients.start_soon(NewConnections(port, self.ledger, plan.rate).run)
         for client in busy(port, self.ledger, rng, plan.busy, plan.busy_rate):
             clients.start_soon(client.run)
-        for client in sleepy(port, self.ledger, rng, plan.sleepy, plan.sleepy_gap):
-            clients.start_soon(client.run)
+        for kind, count, gap in (
+            (Kind.SLEEPY, plan.sleepy, plan.sleepy_gap),
+            (Kind.IDLE, plan.idle, plan.idle_gap),
+        ):
+            for client in seldom(port, self.ledger, rng, kind, count, gap):
+                clients.start_soon(client.run)
         for number, session in enumerate(self._sessions):
             clients.start_soon(session.run, plan.session_gap * number / len(self._sessions))
 

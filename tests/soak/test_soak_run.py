@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 LOSSY = System(
     HERE / "lossy.conf", lambda: Path(sys.executable), f"{HERE}/lossy.py {{config}} {{workers}}"
 )
-LOAD = "--rate 100 --busy 4 --sleepy 2 --transfer 0.7 --tcp 2 --websockets 2 --calm 0.1"
+LOAD = "--rate 100 --busy 4 --sleepy 2 --idle 2 --transfer 0.7 --tcp 2 --websockets 2 --calm 0.1"
 TIMES = "--restarts 1 --drain-time-s 0 --parent-shutdown-time-s 0"
 
 
@@ -85,6 +85,19 @@ def test_a_lossy_proxy_is_caught_with_every_kind_of_client(
 
 
 @pytest.mark.slow
+def test_trioproxy_restarts_without_a_loss(main: Callable[..., Any]) -> None:
+    """A20, A21, A22: equal, fewer and more workers; `scripts/soak` does it 20 times, with more."""
+    status, figures = main(
+        "--concurrency 2,2,1 --restarts 3 --rate 400 --busy 48 --sleepy 16 --idle 0"
+        " --transfer 2 --tcp 0 --websockets 0 --drain-time-s 5 --parent-shutdown-time-s 8"
+    )
+    assert (figures["losses"], figures["failures"]) == ([], [])
+    assert [restart["workers"] for restart in figures["restarts"]] == [[2, 2], [2, 1], [1, 2]]
+    assert all(figures["outcomes"][kind]["told to leave"] for kind in (Kind.BUSY, Kind.SLEEPY))
+    assert status == 0
+
+
+@pytest.mark.slow
 def test_however_many_signals_there_are_the_last_generation_is_waited_for(
     main: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -104,7 +117,7 @@ async def test_a_restart_that_fails_is_a_loss_and_ends_the_run(
     """Without workers the lossy proxy finds its configuration wrong."""
     monkeypatch.setattr(instance, "START_TIMEOUT", 2.0)
     said: list[str] = []
-    load = Plan(rate=50, busy=0, sleepy=0, transfer=0, tcp=0, websockets=0, calm=0)
+    load = Plan(rate=50, busy=0, sleepy=0, idle=0, transfer=0, tcp=0, websockets=0, calm=0)
     plan = attrs.evolve(load, restarts=3, workers=(1, 0))
     ledger = await soak(plan, LOSSY, tmp_path, said.append)
     assert ledger.restarts == []
