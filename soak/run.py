@@ -154,22 +154,23 @@ class Run:
         workers = itertools.pairwise(itertools.cycle(self._plan.workers))
         await trio.sleep(self._plan.calm)
         async with trio.open_nursery() as under_way:
-            for change in itertools.islice(workers, self._plan.restarts):
-                if self._plan.transfer:
-                    under_way.start_soon(transfers.run)
-                await trio.sleep(LEAD)
-                try:
+            try:
+                for change in itertools.islice(workers, self._plan.restarts):
+                    if self._plan.transfer:
+                        under_way.start_soon(transfers.run)
+                    await trio.sleep(LEAD)
                     self.ledger.restarts.append(await self._restart(change))
-                except SoakError as failure:
-                    self.ledger.failures.append(str(failure))
-                    self._say(str(failure))
-                    under_way.cancel_scope.cancel()
-                    return
-                self._say(self._progress())
-                await trio.sleep(self._plan.calm)
+                    self._say(self._progress())
+            except SoakError as failure:
+                self.ledger.failures.append(str(failure))
+                self._say(str(failure))
+                under_way.cancel_scope.cancel()
 
     async def _restart(self, workers: tuple[int, int]) -> Restart:
-        """Start the next generation and see the last one off; raises SoakError."""
+        """Start the next generation and see the last one off; raises SoakError.
+
+        Who survived is looked at after the calm: by then all have noticed that they did not.
+        """
         ledger = self.ledger
         before, lost = {kind: standing(self._sessions, kind) for kind in SESSIONS}, ledger.lost
         ledger.phase, commanded = Phase.STARTING, ledger.now()
@@ -178,6 +179,7 @@ class Run:
             ledger.phase, serving = Phase.DRAINING, ledger.now()
             await self._target.alone()
         ledger.phase, gone = Phase.CALM, ledger.now()
+        await trio.sleep(self._plan.calm)
         survived = {
             kind: (len(stood & standing(self._sessions, kind)), len(stood))
             for kind, stood in before.items()
