@@ -66,7 +66,7 @@ class Panel:
             y = self.up(10.0**power)
             parts.append(f'<path class="line" d="M{LEFT} {y}H{WIDTH - RIGHT}"/>')
             parts.append(text(LEFT - 6, y + 4, duration(10.0**power), "quiet", "end"))
-        for mark in marks(self.begin, self.end):
+        for mark in round_moments(self.begin, self.end):
             x = self.across(mark)
             parts.append(text(x, self.top + HEIGHT + 16, f"{mark:g} s", "quiet", "middle"))
         return parts
@@ -153,28 +153,22 @@ def whole(ledger: Ledger, points: Points, lost: Sequence[float]) -> list[str]:
 
 
 def overlaid(ledger: Ledger, points: Points, lost: Sequence[float]) -> list[str]:
-    """All restarts, each from a second before its command until a second after its end."""
-    last = max(restart.gone - restart.commanded for restart in ledger.restarts)
-    panel = Panel(TOP + APART, -BEFORE, last + AFTER)
-    near = [
-        (at - restart.commanded, seconds)
-        for restart in ledger.restarts
-        for at, seconds in points
-        if panel.begin <= at - restart.commanded < panel.end
-    ]
-    around = [
-        at - restart.commanded
-        for restart in ledger.restarts
-        for at in lost
-        if panel.begin <= at - restart.commanded < panel.end
-    ]
-    serving = max(restart.serving - restart.commanded for restart in ledger.restarts)
+    """All restarts, each with a second before its command and a second after its end."""
+    starting = max(restart.serving - restart.commanded for restart in ledger.restarts)
+    draining = max(restart.gone - restart.serving for restart in ledger.restarts)
+    panel = Panel(TOP + APART, -starting - BEFORE, draining + AFTER)
+    near: Points = []
+    moments: list[float] = []
+    for restart in ledger.restarts:
+        begin, end = panel.begin + restart.serving, panel.end + restart.serving
+        near += [(at - restart.serving, seconds) for at, seconds in points if begin <= at < end]
+        moments += [at - restart.serving for at in lost if begin <= at < end]
     return [
-        *panel.scale("All restarts, from their command on; each stage as long as its longest"),
-        panel.band("draining", serving, last),
-        panel.band("starting", 0.0, serving),
+        *panel.scale("All restarts, laid over each other where the new generation begins to serve"),
+        panel.band("draining", 0.0, draining),
+        panel.band("starting", -starting, 0.0),
         *panel.curves(near),
-        *panel.lost(around),
+        *panel.lost(moments),
     ]
 
 
@@ -183,7 +177,7 @@ def duration(seconds: float) -> str:
     return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1000:g} ms"
 
 
-def marks(begin: float, end: float) -> list[float]:
+def round_moments(begin: float, end: float) -> list[float]:
     """About ten round moments from `begin` to `end`."""
     rough = (end - begin) / 10
     power = 10.0 ** math.floor(math.log10(rough))

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from soak.ledger import KEPT_LOSSES, Kind, Ledger, Outcome, Phase, Restart
-from soak.plot import duration, marks, svg
+from soak.plot import duration, round_moments, svg
 from soak.report import document, markdown, percentile, slowest, spread, table
 
 
@@ -143,6 +143,6 @@ def test_a_restart_without_a_known_start_is_told_without(told: Ledger) -> None:
 
 
 def test_scales_are_round() -> None:
-    assert marks(0.0, 205.0) == [0, 50, 100, 150, 200]
-    assert marks(-1.0, 9.4)[:3] == [0, 2, 4]
+    assert round_moments(0.0, 205.0) == [0, 50, 100, 150, 200]
+    assert round_moments(-1.0, 9.4)[:3] == [0, 2, 4]
     assert [duration(10.0**power) for power in (-4, -1, 1)] == ["0.1 ms", "100 ms", "10 s"]
