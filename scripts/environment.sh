@@ -20,9 +20,9 @@ apt_install() {
 
 # What the tests and the benchmark run against, by program and Debian package.
 need_programs() {
-  local missing=() pair
+  local missing=() pair PATH=$PATH:/usr/sbin
   for pair in curl:curl nginx:nginx-light redis-server:redis-server psql:postgresql-client \
-    wrk:wrk h2load:nghttp2-client; do
+    wrk:wrk h2load:nghttp2-client chromium:chromium; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
   ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)

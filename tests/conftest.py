@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from serving import Serving
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays: without it a collection is done in no time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -71,6 +71,14 @@ class Echo:
     def refuse(self, listeners: Collection[str]) -> None:
         self.told.append(f"refuse {listeners}")
 
+    def hand_over(self, sock: socket.socket) -> None:
+        self.told.append("hand over")
+        sock.close()
+
+    def adopt(self, sock: socket.socket) -> None:
+        self.told.append("adopt")
+        sock.close()
+
     def close_listeners(self) -> None:
         self.suspend()
         for listener in self.listeners:

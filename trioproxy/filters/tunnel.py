@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trioproxy.drain.lifetime import Stand
-from trioproxy.reactor.flow import Flow
-from trioproxy.reactor.pump import Pump
+from trioproxy.filters.relay import Relay
 
 if TYPE_CHECKING:
-    from trioproxy.filters.exchange import Exchange
-    from trioproxy.reactor.pipes import PipePool
+    from collections.abc import Callable
+
+    from trioproxy.accesslog.record import Record
+    from trioproxy.filters.connection import Connection
+    from trioproxy.filters.offer import Offer
+    from trioproxy.filters.tools import Tools
     from trioproxy.reactor.pump import Progress
     from trioproxy.upstream.connection import UpstreamConnection
-    from trioproxy.wire.reader import Reader
 
 
 class Tunnel:
@@ -30,12 +32,21 @@ class Tunnel:
         self.idle_timeout = idle_timeout
 
     async def run(
-        self, exchange: Exchange, client: Reader, pipes: PipePool, count: Progress
+        self,
+        client: Connection,
+        record: Record,
+        tools: Tools,
+        count: Progress,
+        describe: Callable[[], Offer],
+        *,
+        said: bytes,
     ) -> None:
-        """Let the bytes flow until both directions have ended; raises OSError."""
-        lifetime, record = exchange.connection.lifetime, exchange.record
-        stats = self.connection.cluster.stats
-        down, up = client.transport, self.connection.transport
+        """Let the bytes flow, what the client `said` already first, to the end of both directions.
+
+        Or until the next generation has taken what `describe` offers. Raises DownstreamClosed,
+        UpstreamReset.
+        """
+        lifetime, stats = client.lifetime, self.connection.cluster.stats
         lifetime.stand(Stand.LIFE, self.idle_timeout)
 
         def progress(forth: int, back: int) -> None:
@@ -46,7 +57,7 @@ class Tunnel:
             stats.upstream_cx_tx_bytes_total.add(forth)
             stats.upstream_cx_rx_bytes_total.add(back)
 
-        forth = Flow(down, up, held=client.pending)
-        back = Flow(up, down, held=self.held)
-        client.pending = b""
-        await Pump([forth, back], pipes, progress).run()
+        relay = Relay(
+            client, self.connection, tools, progress, describe, forth=said, back=self.held
+        )
+        await relay.run()

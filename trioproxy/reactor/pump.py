@@ -33,7 +33,7 @@ class Pump:
     did.
     """
 
-    __slots__ = ("_failure", "_pipes", "_progress", "_task", "broken", "flows")
+    __slots__ = ("_failure", "_interruption", "_pipes", "_progress", "_task", "broken", "flows")
 
     def __init__(
         self, flows: list[Flow], pipes: PipePool, progress: Progress | None = None
@@ -43,6 +43,7 @@ class Pump:
         self._progress = progress
         self._task: Task | None = None
         self._failure: Exception | None = None
+        self._interruption: Exception | None = None
         self.broken: Transport | None = None
 
     def __repr__(self) -> str:
@@ -56,9 +57,9 @@ class Pump:
         """
         self._attach(self)
         try:
-            while self.turn():
+            while self._interruption is None and self.turn():
                 await checkpoint()
-            if not self.done:
+            if not self.done and self._interruption is None:
                 self._task = current_task()
                 await wait_task_rescheduled(self._abort)
         finally:
@@ -68,6 +69,14 @@ class Pump:
                 flow.settle(self._pipes)
         if self._failure is not None:
             raise self._failure
+        if self._interruption is not None and not self.done:
+            interruption, self._interruption = self._interruption, None
+            raise interruption
+
+    def interrupt(self, error: Exception) -> None:
+        """Have `run` raise `error` as soon as it can, unless it is done; it may be run again."""
+        self._interruption = error
+        self._finish()
 
     @property
     def done(self) -> bool:
@@ -102,6 +111,10 @@ class Pump:
         flow.stop()
         if flow.at is flow.source:
             self._stop()
+            return
+        for other in self.flows:
+            if other.source is flow.sink:
+                other.half_close = False  # it ends, but its peer has not finished
 
     def _stop(self) -> None:
         for flow in self.flows:

@@ -82,6 +82,18 @@ class Drain:
 
 
 @attrs.frozen
+class HandOver:
+    """Main to worker, before Drain: connections may go to the worker of the next generation that
+    is at the other end of the channel whose descriptor this carries."""
+
+
+@attrs.frozen
+class Adopt:
+    """Main to worker: a worker of the previous generation offers connections over the channel
+    whose descriptor this carries."""
+
+
+@attrs.frozen
 class Resume:
     """Main to worker: the drain is off; who was already told to leave goes on leaving."""
 
@@ -171,6 +183,8 @@ ToWorker: TypeAlias = (
     | Suspend
     | Refuse
     | Drain
+    | HandOver
+    | Adopt
     | Resume
     | Shutdown
     | Terminate
