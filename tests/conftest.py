@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 import serving as data_plane
 
+from trioproxy.admin.version import BUILD
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -17,6 +19,10 @@ def pytest_collection_finish() -> None:
     """What is there by now stays: without it a collection is done in no time."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_report_header() -> str:
+    return f"trioproxy: {BUILD}"
 
 
 @pytest.fixture

@@ -103,9 +103,6 @@ class Echo:
     def reopen_logs(self) -> None:
         self.told.append("reopen_logs")
 
-    def reset_counters(self) -> None:
-        self.identity.writer.reset_counters()
-
     def report(self) -> dict[str, object]:
         return {"pid": os.getpid(), "served": self.served, "told": self.told}
 

@@ -70,9 +70,6 @@ class Diary:
     def reopen_logs(self) -> None:
         self.told.append("reopen logs")
 
-    def reset_counters(self) -> None:
-        self.told.append("reset counters")
-
     def report(self) -> dict[str, object]:
         return {"told": self.told}
 

@@ -197,10 +197,6 @@ class Plane:
         """Open the access logs anew by name."""
         self._logs.reopen()
 
-    def reset_counters(self) -> None:
-        """Zero this worker's counters."""
-        self._tools.stats.reset_counters()
-
     def report(self) -> dict[str, object]:
         """Return this worker's figures for admin, fit for JSON."""
         return {

@@ -116,11 +116,6 @@ class ReopenLogs:
 
 
 @attrs.frozen
-class ResetCounters:
-    """Main to worker: zero the counters that are yours."""
-
-
-@attrs.frozen
 class SetLogLevel:
     """Main to worker: log `component`, or everything where it is empty, from this level on."""
 
@@ -189,7 +184,6 @@ ToWorker: TypeAlias = (
     | Shutdown
     | Terminate
     | ReopenLogs
-    | ResetCounters
     | SetLogLevel
     | Ping
     | Gather

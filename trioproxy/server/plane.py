@@ -71,9 +71,6 @@ class DataPlane(Protocol):
     def reopen_logs(self) -> None:
         """Open the access logs anew by name."""
 
-    def reset_counters(self) -> None:
-        """Zero this worker's counters."""
-
     def report(self) -> dict[str, object]:
         """Return this worker's figures for admin, fit for JSON."""
 

@@ -30,7 +30,6 @@ from trioproxy.server.messages import (
     Refuse,
     ReopenLogs,
     Report,
-    ResetCounters,
     Resume,
     SetLogLevel,
     Shutdown,
@@ -188,8 +187,6 @@ class Worker:
             case ReopenLogs():
                 self._process_log.reopen()
                 self._plane.reopen_logs()
-            case ResetCounters():
-                self._plane.reset_counters()
             case SetLogLevel(level=level, component=component):
                 set_level(level, component)
 
