@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from serving import Serving
 
 
-def pytest_collection_finish() -> None:
-    """What is there by now stays: without it a collection is done in no time."""
+@pytest.fixture(autouse=True, scope="module")
+def settled() -> None:
+    """What is there before a module stays: without it a collection is done in no time."""
     gc.collect()
     gc.freeze()
 

@@ -39,6 +39,14 @@ async def spent(life: Lifetime, act: Callable[[], Awaitable[object]] = trio.slee
     return trio.current_time() - begun
 
 
+async def test_whose_peer_has_left_is_ended_and_has_not_expired(sweep: Sweep) -> None:
+    with Lifetime(sweep) as life:
+        life.abandon()
+        await trio.sleep_forever()
+    assert life.abandoned
+    assert not life.expired
+
+
 @pytest.mark.parametrize("timeout", [0.0, 0.02, 0.2, 1.0, 4.9])
 async def test_a_timeout_ends_it_to_within_the_finest_grain(
     autojump_clock: MockClock, sweep: Sweep, timeout: float
@@ -262,11 +270,3 @@ async def test_ten_thousand_are_told_without_a_stall(
         life.stand(Stand.IDLE, 3600)
         life.tighten(Policy().ladder(now, drain=600, life=900, u=rng.random()))
     assert (sweep._next, sweep._sleep.deadline) == looks
-
-
-async def test_whose_peer_has_left_is_ended_and_has_not_expired(sweep: Sweep) -> None:
-    with Lifetime(sweep) as life:
-        life.abandon()
-        await trio.sleep_forever()
-    assert life.abandoned
-    assert not life.expired
