@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from benchmarks.origin import nginx_user
-from benchmarks.systems import find_envoy, find_trioproxy, on_path
+from benchmarks.systems import find_envoy, find_plain, on_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -113,7 +113,7 @@ class System:
 SYSTEMS = {
     system.name: system
     for system in (
-        System(TEMPLATES / "trioproxy.yaml", find_trioproxy),
+        System(TEMPLATES / "trioproxy.yaml", find_plain),
         System(
             TEMPLATES / "envoy.yaml",
             find_envoy,
