@@ -176,6 +176,7 @@ class Plane:
                 await handover.room()
                 if lifetime.moving and lifetime.mover is not None:
                     lifetime.mover()
+                    await trio.lowlevel.checkpoint()  # it offers in its own turn: count it, then
             await trio.sleep(MOVE_AGAIN)
 
     def stay(self, lifetime: Lifetime) -> None:
