@@ -192,7 +192,8 @@ class Plane:
 
     def departed(self) -> None:
         """Take note that a connection is gone."""
-        self._departures.unpark_all()
+        if self._departures:
+            self._departures.unpark_all()
 
     def reopen_logs(self) -> None:
         """Open the access logs anew by name."""
