@@ -129,7 +129,7 @@ class Instance:
         self.log.append(line)
         if ready := re.search(r"worker (\d+) \(pid (\d+)\) is ready", line):
             self.workers[int(ready[1])] = int(ready[2])
-        if listens := re.search(r"(\w+) listens on .*:(\d+)$", line):
+        if listens := re.search(r"([\w-]+) listens on .*:(\d+)$", line):
             self.ports[listens[1]] = int(listens[2])
         return line
 

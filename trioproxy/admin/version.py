@@ -1,7 +1,11 @@
-"""What two generations must have in common to hand over to each other."""
+"""What runs here: how it was built, and what two generations must have in common to hand over."""
 
+from trioproxy import headers
 from trioproxy.restart.version import PROTOCOL_VERSION
 from trioproxy.stats.layout import LAYOUT_VERSION
+
+BUILD = "plain" if headers.__file__.endswith(".py") else "compiled"
+"""`plain` Python, or `compiled` ahead of time: one module speaks for all that are."""
 
 
 def hot_restart_version() -> str:

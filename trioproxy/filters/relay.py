@@ -62,7 +62,7 @@ class Relay:
             reason = (error.strerror or str(error)).lower()
             if self._pump.broken is self._client.transport:
                 raise DownstreamClosed(reason) from error
-            if not self._back.ended:
+            if self._pump.cut:
                 raise UpstreamReset(reason) from error
             await self._client.linger()
 

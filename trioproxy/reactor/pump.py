@@ -30,10 +30,19 @@ class Pump:
 
     `progress(forth, back)` is called after each turn that moved something, with the bytes that
     the first and the last flow moved in it. `broken` is the transport whose socket failed, if one
-    did.
+    did, and `cut` that it had not said all before.
     """
 
-    __slots__ = ("_failure", "_interruption", "_pipes", "_progress", "_task", "broken", "flows")
+    __slots__ = (
+        "_failure",
+        "_interruption",
+        "_pipes",
+        "_progress",
+        "_task",
+        "broken",
+        "cut",
+        "flows",
+    )
 
     def __init__(
         self, flows: list[Flow], pipes: PipePool, progress: Progress | None = None
@@ -45,6 +54,7 @@ class Pump:
         self._failure: Exception | None = None
         self._interruption: Exception | None = None
         self.broken: Transport | None = None
+        self.cut = False
 
     def __repr__(self) -> str:
         return f"<Pump {'+'.join(str(flow.moved) for flow in self.flows)} bytes>"
@@ -108,6 +118,7 @@ class Pump:
         """A source that fails ends it all; of a sink that is gone the last words are still read."""
         if self._failure is None:
             self._failure, self.broken = error, flow.at
+            self.cut = not any(each.ended for each in self.flows if each.source is flow.at)
         flow.stop()
         if flow.at is flow.source:
             self._stop()

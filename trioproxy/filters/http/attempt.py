@@ -180,8 +180,8 @@ class Attempt:
             return self._codec.parse_response(head, self.exchange.request.method)
         except HeadTooLarge:
             raise UpstreamProtocolError("response headers too large") from None
-        except MalformedMessage as error:
-            raise UpstreamProtocolError(error.detail) from error
+        except MalformedMessage as malformed:
+            raise UpstreamProtocolError(malformed.detail) from malformed
         except Truncated:
             raise UpstreamReset("closed in the middle of the response head") from None
         except OSError as error:

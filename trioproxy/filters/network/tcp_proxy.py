@@ -77,8 +77,8 @@ class TcpProxying:
         record = self._begin(connection)
         try:
             await self._proxy(connection, record)
-        except ProxyError as error:
-            record.flags, record.details = error.flag, str(error)
+        except ProxyError as failure:
+            record.flags, record.details = failure.flag, str(failure)
         finally:
             if connection.lifetime.expired:
                 self._note_expiry(connection, record)
