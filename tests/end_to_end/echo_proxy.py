@@ -71,6 +71,14 @@ class Echo:
     def refuse(self, listeners: Collection[str]) -> None:
         self.told.append(f"refuse {listeners}")
 
+    def hand_over(self, sock: socket.socket) -> None:
+        self.told.append("hand over")
+        sock.close()
+
+    def adopt(self, sock: socket.socket) -> None:
+        self.told.append("adopt")
+        sock.close()
+
     def close_listeners(self) -> None:
         self.suspend()
         for listener in self.listeners:
@@ -94,9 +102,6 @@ class Echo:
 
     def reopen_logs(self) -> None:
         self.told.append("reopen_logs")
-
-    def reset_counters(self) -> None:
-        self.identity.writer.reset_counters()
 
     def report(self) -> dict[str, object]:
         return {"pid": os.getpid(), "served": self.served, "told": self.told}

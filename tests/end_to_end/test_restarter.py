@@ -72,10 +72,11 @@ class Service(Instance):
         while len(re.findall(r"epoch \d+ \(pid \d+\) exited with 0", "\n".join(self.log))) < count:
             self.wait_for("exited with 0")
 
-    def open(self) -> socket.socket:
-        """Open a connection that is kept alive."""
+    def open(self, more: bytes = b"") -> socket.socket:
+        """Open a connection that is kept alive, with `more` said after its first answer."""
         client = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
         assert b"200" in request(client)
+        client.sendall(more)
         return client
 
     def kill_all(self) -> None:
@@ -199,18 +200,22 @@ def test_a_child_that_fails_costs_nothing(service: Service, visitor: Visitor, fa
 
 
 def test_a_child_that_dies_after_it_took_over_gives_back(service: Service) -> None:
-    """A28, A41: kill -9 after the drain began; the parent accepts again."""
-    with service.open() as held:
+    """A28, A41: kill -9 after the drain began; the parent, which has not left, accepts again."""
+    with service.open(b"GET / HTTP/1.1\r\nHost:") as held:
         service.signal(signal.SIGHUP)
         child = service.wait_epoch(1)
         os.kill(child, signal.SIGKILL)
         service.wait_for("serves again")
-        assert b"200" in request(held)
-        visitor = Visitor(service.port)
+        held.sendall(b" x\r\n\r\n")
+        assert b"200" in held.recv(10_000)
+    visitor = Visitor(service.port)
+    try:
         service.write("two")
         service.signal(signal.SIGHUP)
         service.wait_epoch(1)
         assert visitor.leave() >= {"one"}
+    finally:
+        visitor.stop()
 
 
 def test_twenty_sighups_at_once(service: Service, visitor: Visitor) -> None:

@@ -41,6 +41,14 @@ class Diary:
     def refuse(self, listeners: Collection[str]) -> None:
         self.told.append(f"refuse {', '.join(listeners)}")
 
+    def hand_over(self, sock: socket.socket) -> None:
+        self.told.append("hand over")
+        sock.close()
+
+    def adopt(self, sock: socket.socket) -> None:
+        self.told.append("adopt")
+        sock.close()
+
     def close_listeners(self) -> None:
         self.told.append("close listeners")
 
@@ -61,9 +69,6 @@ class Diary:
 
     def reopen_logs(self) -> None:
         self.told.append("reopen logs")
-
-    def reset_counters(self) -> None:
-        self.told.append("reset counters")
 
     def report(self) -> dict[str, object]:
         return {"told": self.told}

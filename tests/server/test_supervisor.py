@@ -15,8 +15,8 @@ from trioproxy.server.log import fold
 from trioproxy.server.messages import (
     Accept,
     Drain,
+    Ping,
     ReopenLogs,
-    ResetCounters,
     Resume,
     SetLogLevel,
     Shutdown,
@@ -86,7 +86,6 @@ async def test_a_dead_worker_is_replaced_and_brought_to_where_the_others_are(
     await supervisor.start(nursery)
     await supervisor.tell(Accept())
     await supervisor.tell(Drain(1, 2))
-    await supervisor.tell(ResetCounters())
     await supervisor.reopen_logs()
     assert children.zygote_reopened
     children.all[0].signal(signal.SIGKILL)
@@ -112,7 +111,7 @@ async def test_a_dead_worker_is_replaced_and_brought_to_where_the_others_are(
             [SetLogLevel("info"), SetLogLevel("off", "web")],
         ),
         ([ReopenLogs(), ReopenLogs()], [ReopenLogs()]),
-        ([Accept(), ResetCounters(), Shutdown(3)], [Accept(), Shutdown(3)]),
+        ([Accept(), Ping(), Shutdown(3)], [Accept(), Shutdown(3)]),
     ],
 )
 async def test_what_holds_for_workers_to_come(

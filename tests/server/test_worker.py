@@ -22,7 +22,6 @@ from trioproxy.server.messages import (
     Ready,
     ReopenLogs,
     Report,
-    ResetCounters,
     Resume,
     SetLogLevel,
     Shutdown,
@@ -114,14 +113,13 @@ async def test_it_leaves_no_descriptor_open(main: Main, region: Region, sockets:
 
 
 async def test_it_obeys_in_order(started: Main, diaries: Diaries) -> None:
-    await started.say(Accept(), Suspend(), Accept(), Drain(600, 900), Resume(), ResetCounters())
+    await started.say(Accept(), Suspend(), Accept(), Drain(600, 900), Resume())
     await started.settle()
     assert diaries.last.told[1:] == [
         "suspend",
         "resume",
         "drain 600.0 900.0 False",
         "undrain",
-        "reset counters",
     ]
 
 
@@ -129,8 +127,8 @@ async def test_it_answers_pings_and_reports(started: Main, diaries: Diaries) -> 
     assert await started.hear() == Ready()
     await started.say(Ping())
     assert await started.hear() == Pong()
-    await started.say(ResetCounters(), Gather(42))
-    assert await started.hear() == Report(42, {"told": ["reset counters"]})
+    await started.say(Drain(1, 2), Gather(42))
+    assert await started.hear() == Report(42, {"told": ["drain 1.0 2.0 False"]})
 
 
 async def test_it_sets_log_levels_and_reopens_logs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 if TYPE_CHECKING:
     from trioproxy.headers import Headers
@@ -30,6 +30,15 @@ class RequestHead(Head, Protocol):
     def authority(self) -> str: ...
     @property
     def scheme(self) -> str: ...
+
+
+HEADS = frozenset({"request", "response"})
+MOMENTS = frozenset({"started", "request_received", "response_started", "ended"})
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether it is a number of seconds."""
+    return isinstance(value, (int, float))
 
 
 @dataclass(eq=False)
@@ -80,6 +89,32 @@ class Record:
     """Why the last attempt's transport failed."""
     attempts: int = 0
     """How many hosts were tried."""
+
+    def facts(self, now: float) -> dict[str, object]:
+        """Return what is known, fit for JSON, for another process; moments become ages.
+
+        The heads are left out. `now` is the moment on the monotonic clock.
+        """
+        found: dict[str, object] = {}
+        for name, value in vars(self).items():
+            if name in MOMENTS:
+                found[name] = None if value is None else now - value
+            elif name not in HEADS:
+                found[name] = value
+        return found
+
+    @classmethod
+    def of(cls, facts: dict[str, object], now: float) -> Record:
+        """Undo `facts`; what does not fit is left as it is by default."""
+        record = cls(0.0, now)
+        for name, default in vars(record).items():
+            value = facts.get(name)
+            if name in MOMENTS:
+                if is_number(value):
+                    setattr(record, name, now - value)
+            elif name not in HEADS and (default is None or type(value) is type(default)):
+                setattr(record, name, value)
+        return record
 
     def flag(self, name: str) -> None:
         """Add a response flag, unless it is there; `-` is none."""

@@ -20,6 +20,7 @@ from trioproxy.drain.ladder import STAY
 from trioproxy.drain.sweep import ROUGH
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from trioproxy.drain.ladder import Ladder
@@ -39,6 +40,9 @@ class Lifetime:
 
     `expired` tells afterwards that it was ended by its time, and `stands` where it stood then;
     `abandoned` that it was ended because its peer had left.
+
+    While it is `moving`, whoever has the connection offers it to the next generation as soon as
+    it stands where it can go; `mover` has one that waits there do so at once.
     """
 
     __slots__ = (
@@ -48,15 +52,17 @@ class Lifetime:
         "abandoned",
         "expired",
         "ladder",
+        "mover",
+        "moving",
         "scope",
         "stands",
         "timeout",
         "when",
     )
 
-    def __init__(self, sweep: Sweep) -> None:
+    def __init__(self, sweep: Sweep, age: float = 0.0) -> None:
         self._sweep = sweep
-        self._begun = trio.current_time()
+        self._begun = trio.current_time() - age
         self.scope = trio.CancelScope()
         self.ladder: Ladder = STAY
         self.stands = Stand.LIFE
@@ -64,6 +70,8 @@ class Lifetime:
         self._end = inf
         self.when = inf
         self.expired = False
+        self.moving = False
+        self.mover: Callable[[], object] | None = None
         self.abandoned = False
 
     def __repr__(self) -> str:
@@ -82,6 +90,11 @@ class Lifetime:
     ) -> bool | None:
         self._sweep.timed.discard(self)
         return self.scope.__exit__(kind, error, traceback)
+
+    @property
+    def age(self) -> float:
+        """Seconds since it began, in whichever generation."""
+        return trio.current_time() - self._begun
 
     @property
     def noticed(self) -> bool:

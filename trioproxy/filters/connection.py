@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import socket
 
     from trioproxy.drain.lifetime import Lifetime
+    from trioproxy.filters.handover import Inheritance
     from trioproxy.reactor.transport import Transport
 
 LINGER = 1.0  # s, Envoy's delayed_close_timeout
@@ -22,15 +23,18 @@ class Connection:
     """One client's connection: its transport, its lifetime and where it comes from.
 
     `remote` and `local` are `ip:port`, `[ip]:port` or a path; `remote_ip` is the bare address,
-    empty for Unix sockets.
+    empty for Unix sockets. `inheritance` is what came with it, if another generation had it
+    before, and `moved` tells that another one has it now.
     """
 
     __slots__ = (
         "_forwarded_for",
         "_local",
         "id",
+        "inheritance",
         "lifetime",
         "listener",
+        "moved",
         "peer",
         "remote",
         "transport",
@@ -44,6 +48,7 @@ class Connection:
         *,
         listener: str,
         number: int,
+        inheritance: Inheritance | None = None,
     ) -> None:
         self.transport = transport
         self.lifetime = lifetime
@@ -51,6 +56,8 @@ class Connection:
         self.remote = address_text(peer)
         self.listener = listener
         self.id = number
+        self.inheritance = inheritance
+        self.moved = False
         self._local: str | None = None
         self._forwarded_for: bytes | None = None
 

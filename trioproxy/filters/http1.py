@@ -11,16 +11,20 @@ from trioproxy.accesslog.record import Record
 from trioproxy.codec.errors import MalformedMessage
 from trioproxy.codec.messages import Response
 from trioproxy.drain.lifetime import Stand
-from trioproxy.errors import DownstreamClosed, DownstreamProtocolError
+from trioproxy.errors import DownstreamClosed, DownstreamProtocolError, ProxyError
 from trioproxy.filters.exchange import Exchange, reason_phrase
+from trioproxy.filters.handover import Moving
 from trioproxy.filters.http1_response import ResponseWriter
+from trioproxy.filters.offer import HTTP1, Offer, to_bytes
+from trioproxy.filters.tunnel import Tunnel
 from trioproxy.reactor.epoll import GONE
 from trioproxy.wire.body import WholeBody, WireBody, body_of
-from trioproxy.wire.reader import HeadTooLarge, Reader, Truncated
+from trioproxy.wire.reader import HEAD_END, HeadTooLarge, Reader, Truncated
 
 if TYPE_CHECKING:
     from trioproxy.codec.messages import Request
     from trioproxy.filters.connection import Connection
+    from trioproxy.filters.handover import Inheritance
     from trioproxy.filters.http_managing import HttpManaging
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -51,6 +55,7 @@ class Http1Connection:
         self._parting = False
         self._writer = ResponseWriter(self)
         self.transport.on_hangup = self._hung_up
+        connection.lifetime.mover = self._move
 
     def __repr__(self) -> str:
         return f"<Http1Connection {self.connection.id}, request count {self.requests}>"
@@ -71,7 +76,12 @@ class Http1Connection:
         """Serve the next request; returns whether another may follow."""
         lifetime, manager = self.connection.lifetime, self.manager
         lifetime.stand(Stand.IDLE, manager.idle_timeout)
-        request = await self._next_request()
+        try:
+            if lifetime.moving and await self._offer():
+                return False
+            request = await self._next_request()
+        except Moving:
+            return True
         if request is None:
             return False
         lifetime.stand(Stand.STREAM, manager.stream_idle_timeout)
@@ -106,6 +116,43 @@ class Http1Connection:
         except Truncated:
             self.manager.stats.downstream_cx_protocol_error.add()
         return None
+
+    def _move(self) -> None:
+        """Offer it to the next generation now, if it is idle; if not, that comes before it is."""
+        if self.connection.lifetime.stands is Stand.IDLE:
+            self.transport.interrupt(Moving())
+
+    async def _offer(self) -> bool:
+        if self.reader.pending:
+            return False  # the next request is here already
+        connection = self.connection
+        offer = Offer(HTTP1, connection.listener, connection.lifetime.age, requests=self.requests)
+        return await self.manager.tools.handover.offer(connection, offer)
+
+    async def resume(self, inheritance: Inheritance) -> None:
+        """Go on with a tunnel of the previous generation; raises DownstreamClosed, UpstreamReset.
+
+        It is logged at its end, here.
+        """
+        offer, manager = inheritance.offer, self.manager
+        cluster = manager.tools.clusters[offer.cluster]
+        host = cluster.host_named(offer.host)
+        assert host is not None
+        upstream = cluster.adopt(host, inheritance.take_socket())
+        tunnel = Tunnel(upstream, to_bytes(offer.back), manager.tunnel_idle_timeout)
+        record = Record.of(offer.facts, perf_counter())
+        self.requests, head = offer.requests, to_bytes(offer.head)
+        record.request = manager.codec.parse_request(head.removesuffix(HEAD_END))
+        manager.stats.downstream_rq_active.add()
+        try:
+            await self._writer.tunnel(tunnel, record, to_bytes(offer.forth), head)
+        except ProxyError as error:
+            record.flag(error.flag)
+            self.transport.abort()
+            upstream.close(abort=True)
+        finally:
+            upstream.close()
+            manager.conclude(record, self.connection)
 
     def _hung_up(self, event: int) -> None:
         """End the exchange, wherever it waits: the client has left.

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from trioproxy.codec.body import encode_chunk, encode_trailers
 from trioproxy.codec.errors import UnsafeMessage
 from trioproxy.codec.messages import Framing
 from trioproxy.errors import DownstreamClosed, DownstreamProtocolError
+from trioproxy.filters.offer import TUNNEL, Offer, to_text
 from trioproxy.filters.tunnel import Tunnel
 from trioproxy.wire.body import WholeBody, WireBody
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
+    from trioproxy.accesslog.record import Record
     from trioproxy.codec.messages import Response
     from trioproxy.filters.exchange import Exchange
     from trioproxy.filters.http1 import Http1Connection
@@ -176,10 +179,21 @@ class ResponseWriter:
             raise DownstreamClosed(error.strerror or str(error)) from error
 
     async def _tunnel(self, tunnel: Tunnel, response: Response, exchange: Exchange) -> None:
-        client, stats, reader = self._client, self._client.manager.stats, self._client.reader
+        stats, reader = self._client.manager.stats, self._client.reader
         self.over = True
         said, reader.pending = reader.pending, b""
         reader.received -= len(said)  # it is counted with what flows
+        stats.downstream_cx_upgrades_total.add()
+        await self._send(self._codec.encode_response(response))
+        head = self._codec.encode_request(exchange.request)
+        await self.tunnel(tunnel, exchange.record, said, head)
+
+    async def tunnel(self, tunnel: Tunnel, record: Record, said: bytes, head: bytes) -> None:
+        """Let the bytes flow, to the end or to the next generation, which is told the `head`.
+
+        Raises DownstreamClosed, UpstreamReset.
+        """
+        client, stats, reader = self._client, self._client.manager.stats, self._client.reader
 
         def count(forth: int, back: int) -> None:
             reader.received += forth
@@ -187,11 +201,15 @@ class ResponseWriter:
                 stats.downstream_cx_rx_bytes_total.add(reader.take_count())
             stats.downstream_cx_tx_bytes_total.add(back)
 
-        stats.downstream_cx_upgrades_total.add()
+        def describe() -> Offer:
+            facts = record.facts(perf_counter())
+            return Offer(TUNNEL, "", 0.0, head=to_text(head), facts=facts)
+
         stats.downstream_cx_upgrades_active.add()
         try:
-            await self._send(self._codec.encode_response(response))
-            await tunnel.run(exchange, said, client.manager.pipes, count)
+            await tunnel.run(
+                client.connection, record, client.manager.tools, count, describe, said=said
+            )
         finally:
             stats.downstream_cx_upgrades_active.add(-1)
 

@@ -11,9 +11,11 @@ from trioproxy.codec.h1 import Codec
 from trioproxy.errors import DownstreamClosed, FilterFailed, ProxyError
 from trioproxy.filters.chain import chain
 from trioproxy.filters.forwarding import Forwarder
+from trioproxy.filters.handover import missing_host
 from trioproxy.filters.http.routing import RouteTable
 from trioproxy.filters.http.tools import HttpTools
 from trioproxy.filters.http1 import Http1Connection
+from trioproxy.filters.offer import HTTP1, TUNNEL
 from trioproxy.filters.tools import prepared
 from trioproxy.filters.tunnel import Tunnel
 from trioproxy.stats.downstream import HttpStats
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from trioproxy.filters.connection import Connection
     from trioproxy.filters.exchange import Exchange
     from trioproxy.filters.network.http_connection_manager import HttpConnectionManager
+    from trioproxy.filters.offer import Offer
     from trioproxy.filters.tools import Tools
 
 log = logging.getLogger("trioproxy.http")
@@ -34,7 +37,9 @@ class HttpManaging:
 
     def __init__(self, config: HttpConnectionManager, tools: Tools) -> None:
         self.config = config
+        self.tools = tools
         self.pipes = tools.pipes
+        self.hand_over = config.drain.hand_over
         self.wall_clock = tools.wall_clock
         self.codec = Codec(config.max_headers_count)
         self.stats = HttpStats(tools.stats, config.stat_prefix)
@@ -42,6 +47,7 @@ class HttpManaging:
         self.stream_idle_timeout = config.stream_idle_timeout or inf
         self.request_headers_timeout = config.request_headers_timeout or inf
         self.max_request_headers = config.max_request_headers
+        self.tunnel_idle_timeout = config.upgrade_idle_timeout or inf
         self.max_requests = config.max_requests_per_connection or inf
         self._log = tools.access_log(config.access_log) if config.access_log else None
         lent = HttpTools(
@@ -53,7 +59,7 @@ class HttpManaging:
             stats=self.stats,
             scope=f"http.{config.stat_prefix}",
             upgrades=frozenset(config.upgrades),
-            tunnel_idle_timeout=config.upgrade_idle_timeout or inf,
+            tunnel_idle_timeout=self.tunnel_idle_timeout,
         )
         filters = [prepared(each, lent) for each in config.http_filters]
         self._chain = chain(cast("list[Filter[Exchange]]", filters))
@@ -61,24 +67,36 @@ class HttpManaging:
 
     async def __call__(self, connection: Connection, _forward: Forward[Connection]) -> None:
         """Serve one connection to its end."""
-        stats = self.stats
-        stats.downstream_cx_total.add()
-        stats.downstream_cx_http1_total.add()
+        stats, inheritance = self.stats, connection.inheritance
+        if inheritance is None:
+            stats.downstream_cx_total.add()
+            stats.downstream_cx_http1_total.add()
         stats.downstream_cx_active.add()
         stats.downstream_cx_http1_active.add()
-        started = perf_counter()
         if self.config.max_connection_duration is not None:
             connection.lifetime.limit(self.config.max_connection_duration)
         client = Http1Connection(connection, self)
         try:
-            await client.serve()
+            if inheritance is not None and inheritance.offer.kind == TUNNEL:
+                await client.resume(inheritance)
+            else:
+                await client.serve()
         except OSError:  # the client's socket failed
             stats.downstream_cx_destroy_remote.add()
         finally:
             stats.downstream_cx_active.add(-1)
             stats.downstream_cx_http1_active.add(-1)
-            stats.downstream_cx_destroy.add()
-            stats.downstream_cx_length_ms.record((perf_counter() - started) * 1000)
+            if not connection.moved:
+                stats.downstream_cx_destroy.add()
+                stats.downstream_cx_length_ms.record(connection.lifetime.age * 1000)
+
+    def refusal(self, offer: Offer) -> str:
+        """Return why a connection of the previous generation cannot be had; empty if it can."""
+        if offer.kind == HTTP1:
+            return ""
+        if offer.kind != TUNNEL or not self.config.upgrades:
+            return "nothing is upgraded here"
+        return missing_host(self.tools.clusters, offer)
 
     async def run(self, exchange: Exchange) -> None:
         """Run one exchange through the filters; it is answered and logged afterwards."""
@@ -95,7 +113,7 @@ class HttpManaging:
             raise
         finally:
             exchange.record.bytes_received += exchange.received
-            self.finish(exchange.record)
+            self.conclude(exchange.record, exchange.connection)
             if exchange.has_generators:
                 await exchange.close_bodies()
 
@@ -105,6 +123,13 @@ class HttpManaging:
         stats.downstream_rq_total.add()
         stats.downstream_rq_http1_total.add()
         stats.downstream_rq_active.add()
+
+    def conclude(self, record: Record, connection: Connection) -> None:
+        """Finish an exchange, unless the next generation goes on with it."""
+        if connection.moved:
+            self.stats.downstream_rq_active.add(-1)
+        else:
+            self.finish(record)
 
     def finish(self, record: Record) -> None:
         """Count and log an exchange that is over."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trioproxy.drain.lifetime import Stand
-from trioproxy.filters.relay import relay
+from trioproxy.filters.relay import Relay
 
 if TYPE_CHECKING:
-    from trioproxy.filters.exchange import Exchange
-    from trioproxy.reactor.pipes import PipePool
+    from collections.abc import Callable
+
+    from trioproxy.accesslog.record import Record
+    from trioproxy.filters.connection import Connection
+    from trioproxy.filters.offer import Offer
+    from trioproxy.filters.tools import Tools
     from trioproxy.reactor.pump import Progress
     from trioproxy.upstream.connection import UpstreamConnection
 
@@ -27,11 +31,21 @@ class Tunnel:
         self.held = held
         self.idle_timeout = idle_timeout
 
-    async def run(self, exchange: Exchange, said: bytes, pipes: PipePool, count: Progress) -> None:
-        """Let the bytes flow, what the client `said` already first, until both directions have
-        ended; raises DownstreamClosed, UpstreamReset.
+    async def run(
+        self,
+        client: Connection,
+        record: Record,
+        tools: Tools,
+        count: Progress,
+        describe: Callable[[], Offer],
+        *,
+        said: bytes,
+    ) -> None:
+        """Let the bytes flow, what the client `said` already first, to the end of both directions.
+
+        Or until the next generation has taken what `describe` offers. Raises DownstreamClosed,
+        UpstreamReset.
         """
-        client, record = exchange.connection, exchange.record
         lifetime, stats = client.lifetime, self.connection.cluster.stats
         lifetime.stand(Stand.LIFE, self.idle_timeout)
 
@@ -43,5 +57,7 @@ class Tunnel:
             stats.upstream_cx_tx_bytes_total.add(forth)
             stats.upstream_cx_rx_bytes_total.add(back)
 
-        host = self.connection.transport
-        await relay(client, host, pipes, progress, forth=said, back=self.held)
+        relay = Relay(
+            client, self.connection, tools, progress, describe, forth=said, back=self.held
+        )
+        await relay.run()

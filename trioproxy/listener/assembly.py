@@ -77,7 +77,7 @@ async def open_plane(config: Config, writer: Writer, origin: Origin) -> AsyncIte
                 origin,
                 config.import_path,
             )
-            plane = Plane(tools, files)
+            plane = Plane(tools, files, connections)
             numbers = itertools.count(1)
             for each in config.listeners:
                 plane.add(

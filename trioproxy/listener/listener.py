@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from trioproxy.config import listener as config
     from trioproxy.filters.chain import Filter
     from trioproxy.filters.connection import SocketAddress
+    from trioproxy.filters.handover import Adopter, Inheritance
+    from trioproxy.filters.offer import Offer
     from trioproxy.filters.tools import Tools
     from trioproxy.reactor.accept import Acceptor
 
@@ -56,9 +58,31 @@ class Listener:
         self._total = tools.stats.gauge("server.total_connections")
         filters = [prepared(each, tools) for each in config.chains[0].filters]
         self._chain = chain(cast("list[Filter[Connection]]", filters))
+        # What a filter of one's own remembers of a connection, nobody can carry over.
+        self._adopter = cast("Adopter", filters[0]) if len(filters) == 1 else None
 
     def __repr__(self) -> str:
         return f"<Listener {self.name} {len(self.living)} connections>"
+
+    @property
+    def moves(self) -> bool:
+        """Whether its connections may go to the next generation."""
+        return self._adopter is not None and self._adopter.hand_over
+
+    def refusal(self, offer: Offer) -> str:
+        """Return why a connection of the previous generation cannot be had; empty if it can."""
+        if self._adopter is None or not self.moves:
+            return f"listener {self.name} takes no connections over"
+        return self._adopter.refusal(offer)
+
+    def adopt(self, sock: socket.socket, inheritance: Inheritance) -> None:
+        """Go on with a connection of the previous generation."""
+        try:
+            peer = sock.getpeername()
+        except OSError:
+            peer = ""  # it is gone, and its filter will see that
+        self._stats.downstream_cx_adopted.add()
+        self._connections.start_soon(self.serve, sock, peer, inheritance)
 
     async def accept(self, acceptor: Acceptor) -> None:
         """Let connections in until cancelled: those that are served never notice."""
@@ -80,15 +104,21 @@ class Listener:
                 return
             self._connections.start_soon(self.serve, sock, peer)
 
-    async def serve(self, sock: socket.socket, peer: SocketAddress) -> None:
+    async def serve(
+        self, sock: socket.socket, peer: SocketAddress, inheritance: Inheritance | None = None
+    ) -> None:
         """Serve one connection to its end, whatever happens."""
         transport = Transport(self._tools.reactor, sock)
-        lifetime = Lifetime(self._tools.sweep)
+        lifetime = Lifetime(self._tools.sweep, inheritance.offer.age if inheritance else 0.0)
         connection = Connection(
-            transport, lifetime, peer, listener=self.name, number=next(self._numbers)
+            transport,
+            lifetime,
+            peer,
+            listener=self.name,
+            number=next(self._numbers),
+            inheritance=inheritance,
         )
-        self._enter(lifetime)
-        started = trio.current_time()
+        self._enter(connection)
         try:
             with lifetime:
                 await self._chain(connection)
@@ -99,20 +129,26 @@ class Listener:
             transport.abort()
         finally:
             transport.close()
-            self._leave(lifetime, (trio.current_time() - started) * 1000)
+            if inheritance is not None:
+                inheritance.close()
+            self._leave(connection)
 
-    def _enter(self, lifetime: Lifetime) -> None:
-        self.living.add(lifetime)
-        self._arrived(lifetime)
-        self._stats.downstream_cx_total.add()
+    def _enter(self, connection: Connection) -> None:
+        self.living.add(connection.lifetime)
+        self._arrived(connection.lifetime)
+        if connection.inheritance is None:
+            self._stats.downstream_cx_total.add()
         self._stats.downstream_cx_active.add()
         self._total.add()
 
-    def _leave(self, lifetime: Lifetime, duration: float) -> None:
-        self.living.discard(lifetime)
+    def _leave(self, connection: Connection) -> None:
+        self.living.discard(connection.lifetime)
         self._stats.downstream_cx_active.add(-1)
         self._total.add(-1)
-        self._stats.downstream_cx_destroy.add()
-        self._stats.downstream_cx_length_ms.record(duration)
+        if connection.moved:
+            self._stats.downstream_cx_handed_over.add()
+        else:
+            self._stats.downstream_cx_destroy.add()
+            self._stats.downstream_cx_length_ms.record(connection.lifetime.age * 1000)
         self._room.set()
         self._departed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -9,7 +10,10 @@ from typing import TYPE_CHECKING
 import trio
 
 from trioproxy.drain.policy import Policy
+from trioproxy.filters.offer import OFFERS
+from trioproxy.listener.adoption import Adoption
 from trioproxy.reactor.accept import Acceptor
+from trioproxy.restart.channel import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -17,17 +21,24 @@ if TYPE_CHECKING:
     from trioproxy.accesslog.writer import AccessLogs
     from trioproxy.drain.ladder import Ladder
     from trioproxy.drain.lifetime import Lifetime
+    from trioproxy.filters.offer import Answer
     from trioproxy.filters.tools import Tools
     from trioproxy.listener.listener import Listener
+
+log = logging.getLogger("trioproxy.listener")
+
+MOVE_AGAIN = 0.1  # seconds, for who was just between two waits
 
 
 class Plane:
     """Serves connections from the listen sockets on, until it is told to stop."""
 
-    def __init__(self, tools: Tools, logs: AccessLogs) -> None:
+    def __init__(self, tools: Tools, logs: AccessLogs, connections: trio.Nursery) -> None:
         self._listeners: dict[str, Listener] = {}
         self._tools = tools
         self._logs = logs
+        self._connections = connections
+        tools.handover.stay = self.stay
         self._acceptors: list[tuple[Listener, Acceptor]] = []
         self._accepting = trio.CancelScope()
         self._suspended = True
@@ -95,10 +106,20 @@ class Plane:
                     for listener, acceptor in self._acceptors:
                         nursery.start_soon(listener.accept, acceptor)
 
+    def hand_over(self, sock: socket.socket) -> None:
+        """Offer connections that can move to the worker at the other end, from `drain` on."""
+        handover = self._tools.handover
+        self._connections.start_soon(self._hear, handover.begin(sock))
+
+    def adopt(self, sock: socket.socket) -> None:
+        """Take connections that the worker at the other end offers."""
+        adoption = Adoption(Channel(sock, OFFERS), self._listeners)
+        self._connections.start_soon(adoption.run)
+
     def drain(self, drain: float, life: float, *, immediate: bool) -> None:
         """Ask connections to leave within `drain` seconds and end them after `life` seconds.
 
-        That holds for those that are still to come, too.
+        That holds for those that are still to come, too. Who can move is asked only to do that.
         """
         now, rng = trio.current_time(), self._tools.rng
 
@@ -107,13 +128,21 @@ class Plane:
             return self._policy.ladder(now, drain=drain, life=life, u=u)
 
         self._ladder = ladder
-        for lifetime in self._lifetimes():
-            lifetime.tighten(ladder())
+        moving = self._tools.handover.open
+        for listener in self._listeners.values():
+            for lifetime in listener.living:
+                lifetime.moving = moving and listener.moves
+                rungs = ladder()
+                lifetime.tighten(rungs.unasked() if lifetime.moving else rungs)
+        if moving:
+            self._connections.start_soon(self._move)
 
     def undrain(self) -> None:
         """Ask nobody any more; who was told to leave goes on leaving."""
         self._ladder = None
+        self._tools.handover.end()
         for lifetime in self._lifetimes():
+            lifetime.moving = False
             lifetime.relax()
 
     async def emptied(self) -> None:
@@ -131,6 +160,31 @@ class Plane:
         with trio.move_on_after(seconds):
             await self.emptied()
 
+    async def _hear(self, channel: Channel[Answer]) -> None:
+        """Hear what becomes of the offers; then whoever did not move has to leave after all."""
+        handover = self._tools.handover
+        await handover.hear(channel)
+        for lifetime in self._lifetimes():
+            self.stay(lifetime)
+        log.info("handed over %d connections, %d stayed", handover.accepted, handover.declined)
+
+    async def _move(self) -> None:
+        """Have those move that wait for something, as soon as they do, a window at a time."""
+        handover = self._tools.handover
+        while handover.open:
+            for lifetime in self._lifetimes():
+                await handover.room()
+                if lifetime.moving and lifetime.mover is not None:
+                    lifetime.mover()
+                    await trio.lowlevel.checkpoint()  # it offers in its own turn: count it, then
+            await trio.sleep(MOVE_AGAIN)
+
+    def stay(self, lifetime: Lifetime) -> None:
+        """A connection does not move: it is asked to leave, as long as there is cause."""
+        lifetime.moving = False
+        if self._ladder is not None:
+            lifetime.tighten(self._ladder())
+
     def arrived(self, lifetime: Lifetime) -> None:
         """Take note of a new connection."""
         if self._ladder is not None:
@@ -138,15 +192,12 @@ class Plane:
 
     def departed(self) -> None:
         """Take note that a connection is gone."""
-        self._departures.unpark_all()
+        if self._departures:
+            self._departures.unpark_all()
 
     def reopen_logs(self) -> None:
         """Open the access logs anew by name."""
         self._logs.reopen()
-
-    def reset_counters(self) -> None:
-        """Zero this worker's counters."""
-        self._tools.stats.reset_counters()
 
     def report(self) -> dict[str, object]:
         """Return this worker's figures for admin, fit for JSON."""

@@ -53,6 +53,7 @@ class Transport:
         "pump",
         "reactor",
         "ready",
+        "shared",
         "sock",
         "waiter",
         "wary",
@@ -65,6 +66,7 @@ class Transport:
         self.fd = sock.fileno()
         self.ready = IN | OUT
         self.hangup = False
+        self.shared = False
         self.on_hangup: Callable[[int], None] | None = None
         # On a Unix socket a read also stops behind a message that carried descriptors.
         self.wary = sock.family == socket.AF_UNIX
@@ -263,7 +265,10 @@ class Transport:
             self.sock.close()
 
     def abort(self) -> None:
-        """Close with a reset, so that the peer does not take a cut message for a whole one."""
-        if self.fd >= 0:
+        """Close with a reset, so that the peer does not take a cut message for a whole one.
+
+        If it is `shared`, another process may go on with it: then it is only closed here.
+        """
+        if self.fd >= 0 and not self.shared:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
-            self.close()
+        self.close()

@@ -13,7 +13,8 @@ import attrs
 from trioproxy.restart.version import PROTOCOL_VERSION
 from trioproxy.restart.wire import Vocabulary
 
-FEATURES: tuple[str, ...] = ()
+HAND_OVER = "hand_over"
+FEATURES: tuple[str, ...] = (HAND_OVER,)
 """What this program can do beyond version 1 of the protocol."""
 
 
@@ -93,7 +94,11 @@ class Wait:
 
 @attrs.frozen
 class Draining:
-    """Parent to child: accepting is yours alone now; so many connections are still with me."""
+    """Parent to child: accepting is yours alone now; so many connections are still with me.
+
+    To a child with the feature `hand_over`, the descriptors are channels, one for each worker of
+    the parent's, over which it offers connections.
+    """
 
     connections: int
 

@@ -130,10 +130,13 @@ class AsChild:
             for each, fd in zip(received.message.sockets, received.fds, strict=False)
         ]
 
-    async def drain(self, kept: Sequence[int], life: float) -> None:
-        """Have the parent accept no more; returns when it does not, or does not answer."""
+    async def drain(self, kept: Sequence[int], life: float) -> Sequence[socket.socket]:
+        """Have the parent accept no more; returns when it does not, or does not answer.
+
+        What is returned are the channels over which its workers offer their connections.
+        """
         if self.absent:
-            return
+            return []
         try:
             received = await self._ask(DrainListeners(tuple(kept), life), Draining)
         except ParentSilent as loss:
@@ -143,6 +146,8 @@ class AsChild:
             self.gone.set()
         else:
             log.info("the parent drains %d connections", received.message.connections)
+            return [socket.socket(fileno=fd) for fd in received.fds]
+        return []
 
     async def hear_out(self) -> None:
         """Hear the parent until it is gone."""

@@ -8,7 +8,7 @@ Terminate: a child that dies, at whatever stage, leaves everything as it was.
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +18,7 @@ from trioproxy.restart.channel import Channel, PeerGone
 from trioproxy.restart.credentials import Stranger, check_peer
 from trioproxy.restart.packets import ChannelError, close_all
 from trioproxy.restart.protocol import (
+    HAND_OVER,
     TO_PARENT,
     Draining,
     DrainListeners,
@@ -33,7 +34,7 @@ from trioproxy.restart.protocol import (
 )
 from trioproxy.restart.version import PROTOCOL_VERSION
 from trioproxy.server.as_child import GRACE
-from trioproxy.server.giving_way import giving_way, passing_on
+from trioproxy.server.giving_way import giving_way, open_hand_over, passing_on
 from trioproxy.stats.layout import LAYOUT_VERSION
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ class Session:
         self._channel = channel
         self._generation = generation
         self._patience = PATIENCE
+        self._features: Sequence[str] = ()
+        self._offers: Sequence[socket.socket] = ()
 
     async def greet(self) -> None:
         """Hear Hello; raises NotNow where it does not fit, ChannelError where it does not come."""
@@ -124,6 +127,7 @@ class Session:
         epoch = self._generation.epoch
         if hello.epoch not in {None, epoch + 1}:
             raise NotNow(f"epoch {hello.epoch} cannot follow epoch {epoch}")
+        self._features = hello.features
         self._patience = hello.init_timeout + PATIENCE
 
     async def run(self) -> None:
@@ -138,9 +142,17 @@ class Session:
             drain = await self._hear(DrainListeners)
             await self._part_with_parent()
             removed = [each for i, each in enumerate(sockets) if i not in drain.kept]
+            if HAND_OVER in self._features:
+                self._offers = await open_hand_over(generation)
             async with giving_way(generation, removed, drain.life):
-                await self._say(Draining(generation.connections()))
+                await self._tell_draining()
                 await self._see_through()
+
+    async def _tell_draining(self) -> None:
+        draining = Draining(self._generation.connections())
+        with ExitStack() as stack:
+            offers = [stack.enter_context(end) for end in self._offers]
+            await self._say(draining, [end.fileno() for end in offers])
 
     async def _part_with_parent(self) -> None:
         """Have our own parent leave first: no more than two generations serve."""

@@ -132,9 +132,10 @@ class Generation:
         self.sockets.listen()
         if not self.parent.absent:
             self.admin.listen()
-        await self.parent.drain(self._kept(), self.config.drain.parent_shutdown_time)
+        offers = await self.parent.drain(self._kept(), self.config.drain.parent_shutdown_time)
         self.took_over = True
         await self.supervisor.tell(Accept())
+        await self.supervisor.adopt(offers)
         self.restart_lock.close()
         self.admin_door.open()
         self.control_door.open()

@@ -6,11 +6,13 @@ import logging
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
+from trioproxy.restart.channel import channel_pair
 from trioproxy.server.generation import Phase
 from trioproxy.server.messages import Accept, Drain, Refuse, Resume, Suspend
 from trioproxy.server.sockets import BindFailed, Sharer
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncIterator, Iterator, Sequence
 
     from trioproxy.server.generation import Generation
@@ -48,6 +50,13 @@ async def giving_way(
     finally:
         if not generation.ending.asked.is_set():
             await _come_back(generation, removed)
+
+
+async def open_hand_over(generation: Generation) -> list[socket.socket]:
+    """Have each worker offer its connections once it drains; returns where offers come out."""
+    pairs = [channel_pair() for _ in range(generation.options.concurrency)]
+    await generation.supervisor.hand_over([inner for inner, _ in pairs])
+    return [outer for _, outer in pairs]
 
 
 async def _close(generation: Generation, removed: Sequence[Bound]) -> None:

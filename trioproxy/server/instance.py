@@ -12,7 +12,7 @@ import trio
 from trioproxy.admin.instance import State
 from trioproxy.server.generation import Generation, Phase
 from trioproxy.server.log import NAMES, ROOT, set_level
-from trioproxy.server.messages import Drain, ResetCounters, SetLogLevel, Suspend
+from trioproxy.server.messages import Drain, SetLogLevel, Suspend
 
 if TYPE_CHECKING:
     from trioproxy.config.address import Address
@@ -99,12 +99,6 @@ class AdminInstance:
 
     async def reopen_logs(self) -> None:
         await self.generation.reopen_logs()
-
-    async def reset_counters(self) -> None:
-        await self.generation.supervisor.tell(ResetCounters())
-        await self.generation.supervisor.gather()  # all have obeyed
-        self.writer.reset_counters()
-        self.region.reset_dead_counters()
 
     async def fail_health(self) -> None:
         self.health_failed = True

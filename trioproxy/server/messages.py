@@ -82,6 +82,18 @@ class Drain:
 
 
 @attrs.frozen
+class HandOver:
+    """Main to worker, before Drain: connections may go to the worker of the next generation that
+    is at the other end of the channel whose descriptor this carries."""
+
+
+@attrs.frozen
+class Adopt:
+    """Main to worker: a worker of the previous generation offers connections over the channel
+    whose descriptor this carries."""
+
+
+@attrs.frozen
 class Resume:
     """Main to worker: the drain is off; who was already told to leave goes on leaving."""
 
@@ -101,11 +113,6 @@ class Terminate:
 @attrs.frozen
 class ReopenLogs:
     """Main to worker and zygote: the log files were moved; open them anew by name."""
-
-
-@attrs.frozen
-class ResetCounters:
-    """Main to worker: zero the counters that are yours."""
 
 
 @attrs.frozen
@@ -171,11 +178,12 @@ ToWorker: TypeAlias = (
     | Suspend
     | Refuse
     | Drain
+    | HandOver
+    | Adopt
     | Resume
     | Shutdown
     | Terminate
     | ReopenLogs
-    | ResetCounters
     | SetLogLevel
     | Ping
     | Gather

@@ -50,6 +50,12 @@ class DataPlane(Protocol):
     def drain(self, time: float, life: float, /, *, immediate: bool) -> None:
         """Ask connections to leave within `time` seconds and end them after `life` seconds."""
 
+    def hand_over(self, sock: socket.socket, /) -> None:
+        """Offer connections that can move to the worker at the other end, from `drain` on."""
+
+    def adopt(self, sock: socket.socket, /) -> None:
+        """Take connections that the worker at the other end offers."""
+
     def undrain(self) -> None:
         """Ask nobody any more; who was told to leave goes on leaving."""
 
@@ -64,9 +70,6 @@ class DataPlane(Protocol):
 
     def reopen_logs(self) -> None:
         """Open the access logs anew by name."""
-
-    def reset_counters(self) -> None:
-        """Zero this worker's counters."""
 
     def report(self) -> dict[str, object]:
         """Return this worker's figures for admin, fit for JSON."""

@@ -9,7 +9,9 @@ import trio
 
 from trioproxy.server.messages import (
     Accept,
+    Adopt,
     Drain,
+    HandOver,
     ReopenLogs,
     Resume,
     SetLogLevel,
@@ -21,6 +23,7 @@ from trioproxy.server.messages import (
 from trioproxy.server.place import Place
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Sequence
 
     from trioproxy.server.children import Children
@@ -72,6 +75,21 @@ class Supervisor:
         async with trio.open_nursery() as nursery:
             for place in self._places:
                 nursery.start_soon(place.tell, message)
+
+    async def hand_over(self, ends: Sequence[socket.socket]) -> None:
+        """Give each worker its channel to the next generation; the ends are theirs then."""
+        await self._deal(HandOver(), ends)
+
+    async def adopt(self, ends: Sequence[socket.socket]) -> None:
+        """Deal out the channels from the previous generation; the ends are the workers' then."""
+        await self._deal(Adopt(), ends)
+
+    async def _deal(self, message: ToWorker, ends: Sequence[socket.socket]) -> None:
+        for index, end in enumerate(ends):
+            with end:
+                process = self._places[index % len(self._places)].process
+                if process is not None:
+                    await process.tell(message, [end.fileno()])
 
     async def gather(self) -> dict[int, dict[str, object]]:
         """Return the figures of the workers that answer, by index; earlier commands are done."""

@@ -13,22 +13,23 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioproxy.restart.channel import Channel
+from trioproxy.restart.channel import Channel, Received
 from trioproxy.restart.packets import ChannelError
 from trioproxy.server.log import fold, set_level
 from trioproxy.server.messages import (
     TO_WORKER,
     Accept,
+    Adopt,
     Drain,
     Failed,
     Gather,
+    HandOver,
     Ping,
     Pong,
     Ready,
     Refuse,
     ReopenLogs,
     Report,
-    ResetCounters,
     Resume,
     SetLogLevel,
     Shutdown,
@@ -137,11 +138,12 @@ class Worker:
             try:
                 while True:
                     received = await self._channel.receive()
-                    await self._do(received.message, nursery)
+                    await self._do(received, nursery)
             except ChannelError:
                 nursery.start_soon(self._leave_orphaned, nursery)
 
-    async def _do(self, message: ToWorker, nursery: trio.Nursery) -> None:
+    async def _do(self, received: Received[ToWorker], nursery: trio.Nursery) -> None:
+        message = received.message
         match message:
             case Accept():
                 self._accept()
@@ -153,10 +155,18 @@ class Worker:
                 nursery.cancel_scope.cancel()
             case TellWhenEmpty(number=number):
                 nursery.start_soon(self._tell_when_empty, number)
+            case HandOver() | Adopt():
+                self._pass_on(message, socket.socket(fileno=received.fds[0]))
             case Refuse() | Drain() | Resume():
                 self._give_way(message)
             case _:
                 await self._keep_house(message)
+
+    def _pass_on(self, message: HandOver | Adopt, sock: socket.socket) -> None:
+        if isinstance(message, HandOver):
+            self._plane.hand_over(sock)
+        else:
+            self._plane.adopt(sock)
 
     def _give_way(self, message: Refuse | Drain | Resume) -> None:
         match message:
@@ -177,8 +187,6 @@ class Worker:
             case ReopenLogs():
                 self._process_log.reopen()
                 self._plane.reopen_logs()
-            case ResetCounters():
-                self._plane.reset_counters()
             case SetLogLevel(level=level, component=component):
                 set_level(level, component)
 

@@ -9,17 +9,18 @@ import trio
 
 from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow, UpstreamTimeout
 from trioproxy.reactor.epoll import IN
+from trioproxy.reactor.transport import Transport
 from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, HostStats
 from trioproxy.upstream.breaker import Breaker
-from trioproxy.upstream.connection import connect
+from trioproxy.upstream.connection import UpstreamConnection, connect
 from trioproxy.upstream.host import Host
 from trioproxy.upstream.lb import Balancer
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Collection
 
     from trioproxy.config import cluster as config
-    from trioproxy.upstream.connection import UpstreamConnection
     from trioproxy.upstream.tools import ClusterTools
 
 
@@ -151,23 +152,43 @@ class Cluster:
         finally:
             self.stats.upstream_rq_pending_active.add(-1)
 
+    def host_named(self, name: str) -> Host | None:
+        """Return the host of that address, if it is still one of ours."""
+        return next((host for host in self.hosts if host.name == name), None)
+
+    def adopt(self, host: Host, sock: socket.socket) -> UpstreamConnection:
+        """Go on with a connection that the previous generation made."""
+        connection = UpstreamConnection(self, host, Transport(self.reactor, sock))
+        self._enter(connection)
+        return connection
+
+    def departed(self, connection: UpstreamConnection) -> None:
+        """Count a connection out that goes on in the next generation."""
+        self._leave(connection)
+
     def opened(self, connection: UpstreamConnection) -> None:
         """Count a new connection."""
-        self.connections.enter()
-        self.sweep.timed.add(connection)
+        self._enter(connection)
         self.stats.upstream_cx_total.add()
-        self.stats.upstream_cx_active.add()
         self.stats.upstream_cx_http1_total.add()
         connection.host.stats.cx_total.add()
-        connection.host.stats.cx_active.add()
 
     def closed(self, connection: UpstreamConnection) -> None:
         """Count a connection out."""
+        self._leave(connection)
+        self.stats.upstream_cx_destroy.add()
+        self.stats.upstream_cx_length_ms.record((trio.current_time() - connection.begun) * 1000)
+
+    def _enter(self, connection: UpstreamConnection) -> None:
+        self.connections.enter()
+        self.sweep.timed.add(connection)
+        self.stats.upstream_cx_active.add()
+        connection.host.stats.cx_active.add()
+
+    def _leave(self, connection: UpstreamConnection) -> None:
         self.connections.leave()
         self.sweep.timed.discard(connection)
         self.stats.upstream_cx_active.add(-1)
-        self.stats.upstream_cx_destroy.add()
-        self.stats.upstream_cx_length_ms.record((trio.current_time() - connection.begun) * 1000)
         connection.host.stats.cx_active.add(-1)
         self._waiting.unpark()
 

@@ -79,6 +79,11 @@ class UpstreamConnection:
                 self.transport.close()
             self.cluster.closed(self)
 
+    def depart(self) -> None:
+        """Close it here: it goes on in another process."""
+        self.transport.close()
+        self.cluster.departed(self)
+
 
 async def connect(cluster: Cluster, host: Host, until: float) -> UpstreamConnection:
     """Connect within the cluster's `connect_timeout`, and before `until` on Trio's clock.

@@ -1,10 +1,11 @@
 """`http_connection_manager`: HTTP on a connection, through HTTP filters, to routes."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import attrs
 
 from trioproxy.config.access_log import AccessLog
+from trioproxy.config.drain import AS_THE_SERVER, FilterDrain
 from trioproxy.config.headers import UNCHANGED, HeaderOperations
 from trioproxy.config.marks import Count, Invalid, Later, Length, Name, OneOf, Range, Unique
 from trioproxy.config.route import Route, VirtualHost
@@ -17,8 +18,6 @@ from trioproxy.filters.tools import Tools
 @attrs.frozen
 class HttpConnectionManager:
     """Serve HTTP: read requests, run each through the HTTP filters, answer in order."""
-
-    later: ClassVar[tuple[str, ...]] = ("drain",)
 
     stat_prefix: Annotated[Name, "Its statistics are `http.<stat_prefix>.`"]
     virtual_hosts: Annotated[
@@ -63,6 +62,7 @@ class HttpConnectionManager:
     generate_request_id: Annotated[bool, "Add x-request-id where there is none"] = True
     via: Annotated[Name | None, "Append this name to `via`, both ways; null: do not"] = None
     access_log: Annotated[AccessLog | None, "A line for each exchange; null: none"] = None
+    drain: Annotated[FilterDrain, "How its connections leave"] = AS_THE_SERVER
     request_headers: Annotated[HeaderOperations, "Changes to every request's headers"] = UNCHANGED
     response_headers: Annotated[HeaderOperations, "Changes to every response's headers"] = UNCHANGED
 

@@ -8,6 +8,7 @@ import trio
 
 from trioproxy.accesslog.record import Record
 from trioproxy.config.access_log import AccessLog
+from trioproxy.config.drain import AS_THE_SERVER, FilterDrain
 from trioproxy.config.marks import ClusterName, Count, Name
 from trioproxy.config.route import WeightedCluster, one_of
 from trioproxy.config.units import Seconds
@@ -15,7 +16,9 @@ from trioproxy.drain.lifetime import Stand
 from trioproxy.errors import ConnectFailed, ProxyError
 from trioproxy.filters.chain import Forward
 from trioproxy.filters.connection import Connection, local_address
-from trioproxy.filters.relay import relay
+from trioproxy.filters.handover import missing_host
+from trioproxy.filters.offer import TCP, Offer, to_bytes
+from trioproxy.filters.relay import Relay
 from trioproxy.filters.tools import Tools
 from trioproxy.stats.downstream import TcpStats
 from trioproxy.upstream.cluster import Cluster
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 class TcpProxy:
     """Connect to a cluster and let the bytes flow, half-closes included."""
 
-    later: ClassVar[tuple[str, ...]] = ("drain", "hash_policy")
+    later: ClassVar[tuple[str, ...]] = ("hash_policy",)
 
     stat_prefix: Annotated[Name, "Its statistics are `tcp.<stat_prefix>.`"]
     cluster: Annotated[ClusterName | None, "The cluster"] = None
@@ -40,6 +43,7 @@ class TcpProxy:
         Seconds | None, "A connection is closed when it is so old"
     ] = None
     access_log: Annotated[AccessLog | None, "A line for each connection; null: none"] = None
+    drain: Annotated[FilterDrain, "How its connections leave"] = AS_THE_SERVER
 
     def __attrs_post_init__(self) -> None:
         one_of(self, "cluster", "weighted_clusters")
@@ -47,6 +51,9 @@ class TcpProxy:
     def prepare(self, tools: Tools) -> "TcpProxying":
         """Return the filter."""
         return TcpProxying(self, tools)
+
+
+NOTHING = Offer(TCP, "", 0.0)
 
 
 class TcpProxying:
@@ -61,28 +68,36 @@ class TcpProxying:
         self._clusters = [tools.clusters[each.name] for each in weighted]
         self._weights = [each.weight for each in weighted]
         self._idle_timeout = config.idle_timeout or inf
+        self.hand_over = config.drain.hand_over
 
     async def __call__(self, connection: Connection, _forward: Forward[Connection]) -> None:
         """Proxy one connection until both directions have ended, or its time has come."""
-        self._stats.downstream_cx_total.add()
+        if connection.inheritance is None:
+            self._stats.downstream_cx_total.add()
         record = self._begin(connection)
         try:
             await self._proxy(connection, record)
-        except ProxyError as error:
-            record.flags, record.details = error.flag, str(error)
+        except ProxyError as failure:
+            record.flags, record.details = failure.flag, str(failure)
         finally:
             if connection.lifetime.expired:
                 self._note_expiry(connection, record)
             record.ended = trio.current_time()
-            if self._log is not None:
+            if self._log is not None and not connection.moved:
                 self._log(record)
+
+    def refusal(self, offer: Offer) -> str:
+        """Return why a connection of the previous generation cannot be had; empty if it can."""
+        if offer.kind != TCP:
+            return "it is no longer HTTP"
+        return missing_host(self._tools.clusters, offer)
 
     async def _proxy(self, connection: Connection, record: Record) -> None:
         lifetime = connection.lifetime
         if self.config.max_downstream_connection_duration is not None:
             lifetime.limit(self.config.max_downstream_connection_duration)
         lifetime.stand(Stand.LIFE, inf)
-        upstream = await self._connect(record)
+        upstream = self._inherited(connection) or await self._connect(record)
         lifetime.stand(Stand.LIFE, self._idle_timeout)
         record.upstream_host = upstream.host.name
         record.upstream_local = local_address(upstream.transport.sock)
@@ -113,6 +128,15 @@ class TcpProxying:
                     cluster.stats.upstream_cx_connect_attempts_exceeded.add()
                     raise
 
+    def _inherited(self, connection: Connection) -> UpstreamConnection | None:
+        inheritance = connection.inheritance
+        if inheritance is None:
+            return None
+        cluster = self._tools.clusters[inheritance.offer.cluster]
+        host = cluster.host_named(inheritance.offer.host)
+        assert host is not None
+        return cluster.adopt(host, inheritance.take_socket())
+
     def _choose(self) -> Cluster:
         if len(self._clusters) == 1:
             return self._clusters[0]
@@ -134,9 +158,24 @@ class TcpProxying:
                 theirs.upstream_cx_rx_bytes_total.add(back)
                 record.bytes_sent += back
 
-        await relay(connection, upstream.transport, self._tools.pipes, progress)
+        def describe() -> Offer:
+            return Offer(TCP, "", 0.0, facts=record.facts(trio.current_time()))
+
+        offer = connection.inheritance.offer if connection.inheritance else NOTHING
+        relay = Relay(
+            connection,
+            upstream,
+            self._tools,
+            progress,
+            describe,
+            forth=to_bytes(offer.forth),
+            back=to_bytes(offer.back),
+        )
+        await relay.run()
 
     def _begin(self, connection: Connection) -> Record:
+        if connection.inheritance is not None:
+            return Record.of(connection.inheritance.offer.facts, trio.current_time())
         record = Record(self._tools.wall_clock(), trio.current_time())
         record.connection_id = connection.id
         record.downstream_remote = connection.remote

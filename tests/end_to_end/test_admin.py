@@ -1,0 +1,105 @@
+"""The admin interface of real processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from conftest import Instance, Running
+
+YAML = """
+admin: {address: 127.0.0.1:0}
+listeners:
+- name: web
+  address: 127.0.0.1:0
+  filters:
+  - http_connection_manager:
+      stat_prefix: web
+      routes: [{match: {prefix: /}, direct_response: {status: 204}}]
+"""
+ASKED = "http.web.downstream_rq_total"
+ACTIVE = "http.web.downstream_cx_active"
+
+
+@pytest.fixture
+def proxy(running: Running, tmp_path: Path) -> Iterator[Instance]:
+    options = ("--admin-address-path", str(tmp_path / "admin"))
+    with running(YAML, tmp_path, *options, workers=2) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def admin(proxy: Instance, tmp_path: Path) -> Iterator[httpx.Client]:
+    """A09: a file says where admin is."""
+    address = (tmp_path / "admin").read_text()
+    assert address == f"127.0.0.1:{proxy.ports['admin']}"
+    with httpx.Client(base_url=f"http://{address}") as client:
+        yield client
+
+
+def ask(proxy: Instance, count: int) -> None:
+    """Ask for something so often, each time on a new connection."""
+    for _ in range(count):
+        with proxy.connect() as client:
+            client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert client.recv(1000).startswith(b"HTTP/1.1 204 ")
+
+
+def stat(admin: httpx.Client, name: str) -> int:
+    text = admin.get("/stats", params={"filter": f"^{re.escape(name)}$"}).text
+    return int(text.removeprefix(f"{name}: "))
+
+
+def test_it_tells_what_serves(admin: httpx.Client) -> None:
+    """A07: the version of hot restart is the one that the command line says."""
+    command = [sys.executable, "-m", "trioproxy", "--hot-restart-version"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert admin.get("/hot_restart_version").text == said.strip()
+    assert admin.get("/ready").text == "LIVE\n"
+    assert "web::127.0.0.1:" in admin.get("/listeners").text
+    assert admin.get("/server_info").json()["command_line_options"]["concurrency"] == 2
+
+
+def test_counters_are_exact_over_workers_and_their_deaths(
+    proxy: Instance, admin: httpx.Client
+) -> None:
+    ask(proxy, 50)
+    assert stat(admin, ASKED) == 50
+    os.kill(proxy.workers[0], signal.SIGKILL)
+    proxy.wait_for("killed by SIGKILL")
+    assert stat(admin, ASKED) == 50
+    proxy.wait_for("is ready")
+    ask(proxy, 50)
+    assert stat(admin, ASKED) == 100
+
+
+def test_what_changes_something_is_posted(proxy: Instance, admin: httpx.Client) -> None:
+    """A84, A86."""
+    ask(proxy, 10)
+    with proxy.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        client.recv(1000)
+        while stat(admin, ACTIVE) > 1:
+            pass  # the others are gone, but their workers may not have been told yet
+        assert admin.get("/reset_counters").status_code == 405
+        assert stat(admin, ASKED) == 11
+        assert admin.post("/reset_counters").text == "OK\n"
+        assert stat(admin, ASKED) == 0
+        assert stat(admin, ACTIVE) == 1
+
+
+def test_it_ends_the_proxy(proxy: Instance, admin: httpx.Client) -> None:
+    assert admin.get("/quitquitquit").status_code == 405
+    assert admin.post("/quitquitquit").text == "OK\n"
+    assert proxy.wait_gone() == 0
