@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from trioproxy.headers import Headers
 
 
+FLAGS = "LH UH UT UF UC UO NR DI FI RL DC URX SI DPE DT UPE FF"  # Envoy's, in its order; ours last
+
+
 class Head(Protocol):
     """A message head, as far as the log reads it."""
 
@@ -115,6 +118,6 @@ class Record:
 
     def flag(self, name: str) -> None:
         """Add a response flag, unless it is there; `-` is none."""
-        flags = self.flags.split(",") if self.flags is not None else []
-        if name not in {"-", *flags}:
-            self.flags = ",".join([*flags, name])
+        flags = set() if self.flags is None else set(self.flags.split(","))
+        if name != "-":
+            self.flags = ",".join(sorted(flags | {name}, key=FLAGS.find))
