@@ -86,7 +86,7 @@ def test_a_lossy_proxy_is_caught_with_every_kind_of_client(
 
 @pytest.mark.slow
 def test_trioproxy_restarts_without_a_loss(main: Callable[..., Any]) -> None:
-    """A20, A21, A22, A52: equal, fewer and more workers; `scripts/soak` does it 20 times, with more."""
+    """A20, A21, A22, A52: equal, fewer and more workers; `scripts/soak` does more of it."""
     status, figures = main(
         "--concurrency 2,2,1 --restarts 3 --rate 400 --busy 48 --sleepy 16 --idle 0"
         " --transfer 2 --tcp 0 --websockets 0 --drain-time-s 5 --parent-shutdown-time-s 8"

@@ -176,6 +176,7 @@ class Plane:
                 await handover.room()
                 if lifetime.moving and lifetime.mover is not None:
                     lifetime.mover()
+                    await trio.lowlevel.checkpoint()  # it offers in its own turn: count it, then
             await trio.sleep(MOVE_AGAIN)
 
     def stay(self, lifetime: Lifetime) -> None:
@@ -191,7 +192,8 @@ class Plane:
 
     def departed(self) -> None:
         """Take note that a connection is gone."""
-        self._departures.unpark_all()
+        if self._departures:
+            self._departures.unpark_all()
 
     def reopen_logs(self) -> None:
         """Open the access logs anew by name."""

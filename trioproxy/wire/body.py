@@ -209,7 +209,10 @@ def body_of(
         return WholeBody()
     if framing is Framing.LENGTH:
         length, pending = message.content_length or 0, reader.pending
-        if length <= len(pending):
+        if length == len(pending):
+            reader.pending = b""
+            return WholeBody(pending)  # the usual case; compiled, a slice of all would be a copy
+        if length < len(pending):
             reader.pending = pending[length:]
             return WholeBody(pending[:length])
     return WireBody(reader, decoder(message), closed=closed, malformed=malformed)

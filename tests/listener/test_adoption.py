@@ -13,6 +13,7 @@ import trio
 from serving import http, tcp
 from upstreams import echo
 
+from trioproxy.filters.handover import WINDOW
 from trioproxy.filters.offer import OFFERS, Declined
 from trioproxy.restart.channel import Channel, channel_pair
 
@@ -325,3 +326,22 @@ async def test_more_than_a_window_of_them_move(serving: Serving) -> None:
             await client.say(b"b")
             assert await client.exactly(1) == b"b"
         assert new.plane.active == 300
+
+
+async def test_who_is_not_in_the_window_yet_goes_on_here(serving: Serving) -> None:
+    """A55: nobody pauses for longer than a window takes, however many there are to move."""
+    async with serving(tcp()) as old, old.origin.behaving(echo):
+        clients = [await old.connect() for _ in range(300)]
+        for client in clients:
+            await client.say(b"a")
+            assert await client.exactly(1) == b"a"
+        end = Channel(channel(old), OFFERS)
+        drain(old)
+        await old.quiet()
+        for client in clients:
+            await client.say(b"b")
+        await old.quiet()
+        assert len([client for client in clients if client.unasked()]) >= 300 - WINDOW - 1
+        end.close()
+        for client in clients:
+            assert await client.exactly(1) == b"b"
