@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from trioproxy.upstream.cluster import Cluster
     from trioproxy.upstream.connection import UpstreamConnection
 
-WINDOW = 64
+# Enough to keep both sides busy. A connection pauses while its offer waits behind the others.
+WINDOW = 8
 
 
 class Moving(Exception):
