@@ -38,8 +38,6 @@ class Moving(Exception):
 class Adopter(Protocol):
     """A terminal network filter whose connections can move."""
 
-    hand_over: bool
-
     def refusal(self, offer: Offer) -> str:
         """Return why a connection of the previous generation cannot be had; empty if it can."""
         ...
@@ -148,7 +146,6 @@ class HandOver:
             return True
         for transport in transports:
             transport.shared = False
-        connection.lifetime.moving = False
         self.stay(connection.lifetime)
         return False
 

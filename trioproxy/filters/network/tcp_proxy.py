@@ -8,7 +8,7 @@ import trio
 
 from trioproxy.accesslog.record import Record
 from trioproxy.config.access_log import AccessLog
-from trioproxy.config.drain import AS_THE_SERVER, FilterDrain
+from trioproxy.config.drain import AS_ABOVE, Rungs
 from trioproxy.config.marks import ClusterName, Count, Name
 from trioproxy.config.route import WeightedCluster, one_of
 from trioproxy.config.units import Seconds
@@ -44,7 +44,7 @@ class TcpProxy:
         Seconds | None, "A connection is closed when it is so old"
     ] = None
     access_log: Annotated[AccessLog | None, "A line for each connection; null: none"] = None
-    drain: Annotated[FilterDrain, "How its connections leave"] = AS_THE_SERVER
+    drain: Annotated[Rungs, "How its connections leave"] = AS_ABOVE
 
     def __attrs_post_init__(self) -> None:
         one_of(self, "cluster", "weighted_clusters")
@@ -69,7 +69,6 @@ class TcpProxying:
         self._clusters = [tools.clusters[each.name] for each in weighted]
         self._weights = [each.weight for each in weighted]
         self._idle_timeout = config.idle_timeout or inf
-        self.hand_over = config.drain.hand_over
 
     async def __call__(self, connection: Connection, _forward: Forward[Connection]) -> None:
         """Proxy one connection until both directions have ended, or its time has come."""
