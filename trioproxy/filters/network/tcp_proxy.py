@@ -1,5 +1,6 @@
 """`tcp_proxy`: bytes to a host of a cluster and back."""
 
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -20,6 +21,7 @@ from trioproxy.filters.handover import missing_host
 from trioproxy.filters.offer import TCP, Offer, to_bytes
 from trioproxy.filters.relay import Relay
 from trioproxy.filters.tools import Tools
+from trioproxy.reactor.epoll import GONE
 from trioproxy.stats.downstream import TcpStats
 from trioproxy.upstream.cluster import Cluster
 from trioproxy.upstream.connection import UpstreamConnection
@@ -82,6 +84,8 @@ class TcpProxying:
         finally:
             if connection.lifetime.expired:
                 self._note_expiry(connection, record)
+            elif connection.lifetime.abandoned:
+                record.flag("DC")
             record.ended = trio.current_time()
             if self._log is not None and not connection.moved:
                 self._log(record)
@@ -97,7 +101,7 @@ class TcpProxying:
         if self.config.max_downstream_connection_duration is not None:
             lifetime.limit(self.config.max_downstream_connection_duration)
         lifetime.stand(Stand.LIFE, inf)
-        upstream = self._inherited(connection) or await self._connect(record)
+        upstream = self._inherited(connection) or await self._connect(connection, record)
         lifetime.stand(Stand.LIFE, self._idle_timeout)
         record.upstream_host = upstream.host.name
         record.upstream_local = local_address(upstream.transport.sock)
@@ -110,8 +114,18 @@ class TcpProxying:
         finally:
             upstream.close()
 
-    async def _connect(self, record: Record) -> UpstreamConnection:
-        """Connect to one host after another; raises the last failure."""
+    async def _connect(self, connection: Connection, record: Record) -> UpstreamConnection:
+        """Connect to one host after another, for as long as the client is there.
+
+        Raises the last failure.
+        """
+        connection.transport.on_hangup = partial(_hung_up, connection)
+        try:
+            return await self._connect_to_any(record)
+        finally:
+            connection.transport.on_hangup = None
+
+    async def _connect_to_any(self, record: Record) -> UpstreamConnection:
         cluster = self._choose()
         record.cluster = cluster.name
         tried: list[Host] = []
@@ -188,3 +202,8 @@ class TcpProxying:
             self._stats.max_downstream_connection_duration.add()
         else:
             self._stats.idle_timeout.add()
+
+
+def _hung_up(connection: Connection, event: int) -> None:
+    if event & GONE:  # by FIN alone a client ends its half, and may still want what comes back
+        connection.lifetime.abandon()
