@@ -1,25 +1,27 @@
 from __future__ import annotations
 
+from functools import reduce
 from itertools import pairwise
 from math import inf
 from random import Random
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 import trio
 import trio.lowlevel
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
 from trioproxy.drain.ladder import STAY, Ladder
-from trioproxy.drain.lifetime import Lifetime, Stand
+from trioproxy.drain.lifetime import Cause, Lifetime, Stand
 from trioproxy.drain.policy import Policy
 from trioproxy.drain.sweep import FINEST_GRAIN, GRAIN, Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from trio.testing import MockClock
 
 ULP = 1e-9
 LATE = FINEST_GRAIN + ULP
@@ -270,3 +272,47 @@ async def test_ten_thousand_are_told_without_a_stall(
         life.stand(Stand.IDLE, 3600)
         life.tighten(Policy().ladder(now, drain=600, life=900, u=rng.random()))
     assert (sweep._next, sweep._sleep.deadline) == looks
+
+
+@attrs.define
+class Watch:
+    """A clock that stands."""
+
+    now: float
+
+
+TIMES = st.lists(st.floats(1, 100), min_size=4, max_size=4).map(sorted)
+TOLD = st.lists(st.tuples(st.sampled_from(Cause), TIMES), max_size=8)
+
+
+@given(TOLD, st.sets(st.sampled_from(Cause)))
+def test_each_cause_has_its_ladder(told: list[tuple[Cause, list[float]]], gone: set[Cause]) -> None:
+    """A62: whatever the order; the rungs only tighten, and a withdrawn cause leaves no trace."""
+
+    async def check() -> None:
+        begun = trio.current_time()
+        life = Lifetime(Sweep(Watch(begun)))
+        every = [(cause, Ladder(*(begun + time for time in times))) for cause, times in told]
+        for cause, ladder in every:
+            before = life.ladder
+            life.tighten(ladder, cause)
+            assert life.ladder == before.tightened(ladder)
+        for cause in gone:
+            life.relax(cause)
+        standing = [ladder for cause, ladder in every if cause not in gone]
+        assert life.ladder == reduce(Ladder.tightened, standing, STAY)
+
+    trio.run(check, clock=MockClock())
+
+
+async def test_who_was_told_for_a_cause_goes_on_leaving_for_it(
+    autojump_clock: MockClock, sweep: Sweep
+) -> None:
+    life = Lifetime(sweep)
+    now = trio.current_time()
+    life.tighten(Ladder(now + 1, now + 2, now + 3, now + 3), Cause.RESTART)
+    life.tighten(Ladder(now + 5, now + 6, now + 7, now + 7), Cause.ADMIN)
+    await trio.sleep(1.5)
+    life.relax(Cause.RESTART)
+    life.relax(Cause.ADMIN)
+    assert life.ladder == Ladder(now + 1, now + 2, now + 3, now + 3)

@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from generations import (
+from lineage import (
     ACTIVE,
     REQUESTS,
     SERVER,

@@ -11,20 +11,28 @@ Only this package moves deadlines.
 from __future__ import annotations
 
 from enum import Enum
+from functools import reduce
 from math import inf
 from typing import TYPE_CHECKING, Self
 
 import trio
 
-from trioproxy.drain.ladder import STAY
+from trioproxy.drain.ladder import STAY, Ladder
 from trioproxy.drain.sweep import ROUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from trioproxy.drain.ladder import Ladder
     from trioproxy.drain.sweep import Sweep
+
+
+class Cause(Enum):
+    """Why connections are asked to leave; each cause has its own ladder, and may be withdrawn."""
+
+    RESTART = "hot restart"
+    SHUTDOWN = "shutdown"
+    ADMIN = "admin"
 
 
 class Stand(Enum):
@@ -33,6 +41,9 @@ class Stand(Enum):
     IDLE = "idle"
     STREAM = "stream"
     LIFE = "life"
+
+
+NOT_ASKED: dict[Cause, Ladder] = {}
 
 
 class Lifetime:
@@ -47,6 +58,7 @@ class Lifetime:
 
     __slots__ = (
         "_begun",
+        "_causes",
         "_end",
         "_sweep",
         "abandoned",
@@ -65,6 +77,7 @@ class Lifetime:
         self._begun = trio.current_time() - age
         self.scope = trio.CancelScope()
         self.ladder: Ladder = STAY
+        self._causes: dict[Cause, Ladder] = NOT_ASKED
         self.stands = Stand.LIFE
         self.timeout = inf
         self._end = inf
@@ -135,17 +148,21 @@ class Lifetime:
         else:
             self.stand(self.stands, self.timeout)
 
-    def tighten(self, ladder: Ladder) -> None:
-        """Drain by one more cause; the moments only ever move closer."""
+    def tighten(self, ladder: Ladder, cause: Cause = Cause.RESTART) -> None:
+        """Drain for a cause; as long as it stands, the moments only ever move closer."""
+        self._causes = self._causes | {cause: self._causes.get(cause, STAY).tightened(ladder)}
         self.ladder = self.ladder.tightened(ladder)
         self.when = min(self.when, self._rung())
         self._sweep.hurry(self.when)
 
-    def relax(self) -> None:
-        """No cause to drain is left; who was told to leave goes on leaving."""
-        if not self.noticed:
-            self.ladder = STAY
-            self.touch()
+    def relax(self, cause: Cause = Cause.RESTART) -> None:
+        """Withdraw a cause, with its ladder; who was told to leave for it goes on leaving."""
+        ladder = self._causes.get(cause)
+        if ladder is None or trio.current_time() >= ladder.notice:
+            return
+        self._causes = {each: self._causes[each] for each in self._causes if each is not cause}
+        self.ladder = reduce(Ladder.tightened, self._causes.values(), STAY)
+        self.touch()
 
     def abandon(self) -> None:
         """End the connection: its peer has left."""

@@ -39,7 +39,6 @@ class HttpManaging:
         self.config = config
         self.tools = tools
         self.pipes = tools.pipes
-        self.hand_over = config.drain.hand_over
         self.wall_clock = tools.wall_clock
         self.codec = Codec(config.max_headers_count)
         self.stats = HttpStats(tools.stats, config.stat_prefix)

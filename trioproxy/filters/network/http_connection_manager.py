@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import attrs
 
 from trioproxy.config.access_log import AccessLog
-from trioproxy.config.drain import AS_THE_SERVER, FilterDrain
+from trioproxy.config.drain import AS_ABOVE, Rungs
 from trioproxy.config.headers import UNCHANGED, HeaderOperations
 from trioproxy.config.marks import Count, Invalid, Later, Length, Name, OneOf, Range, Unique
 from trioproxy.config.route import Route, VirtualHost
@@ -62,7 +62,7 @@ class HttpConnectionManager:
     generate_request_id: Annotated[bool, "Add x-request-id where there is none"] = True
     via: Annotated[Name | None, "Append this name to `via`, both ways; null: do not"] = None
     access_log: Annotated[AccessLog | None, "A line for each exchange; null: none"] = None
-    drain: Annotated[FilterDrain, "How its connections leave"] = AS_THE_SERVER
+    drain: Annotated[Rungs, "How its connections leave"] = AS_ABOVE
     request_headers: Annotated[HeaderOperations, "Changes to every request's headers"] = UNCHANGED
     response_headers: Annotated[HeaderOperations, "Changes to every response's headers"] = UNCHANGED
 

@@ -1,6 +1,5 @@
 """`tcp_proxy`: bytes to a host of a cluster and back."""
 
-from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -9,11 +8,11 @@ import trio
 
 from trioproxy.accesslog.record import Record
 from trioproxy.config.access_log import AccessLog
-from trioproxy.config.drain import AS_THE_SERVER, FilterDrain
+from trioproxy.config.drain import AS_ABOVE, Rungs
 from trioproxy.config.marks import ClusterName, Count, Name
 from trioproxy.config.route import WeightedCluster, one_of
 from trioproxy.config.units import Seconds
-from trioproxy.drain.lifetime import Stand
+from trioproxy.drain.lifetime import Lifetime, Stand
 from trioproxy.errors import ConnectFailed, ProxyError
 from trioproxy.filters.chain import Forward
 from trioproxy.filters.connection import Connection, local_address
@@ -45,7 +44,7 @@ class TcpProxy:
         Seconds | None, "A connection is closed when it is so old"
     ] = None
     access_log: Annotated[AccessLog | None, "A line for each connection; null: none"] = None
-    drain: Annotated[FilterDrain, "How its connections leave"] = AS_THE_SERVER
+    drain: Annotated[Rungs, "How its connections leave"] = AS_ABOVE
 
     def __attrs_post_init__(self) -> None:
         one_of(self, "cluster", "weighted_clusters")
@@ -70,7 +69,6 @@ class TcpProxying:
         self._clusters = [tools.clusters[each.name] for each in weighted]
         self._weights = [each.weight for each in weighted]
         self._idle_timeout = config.idle_timeout or inf
-        self.hand_over = config.drain.hand_over
 
     async def __call__(self, connection: Connection, _forward: Forward[Connection]) -> None:
         """Proxy one connection until both directions have ended, or its time has come."""
@@ -82,10 +80,7 @@ class TcpProxying:
         except ProxyError as failure:
             record.flags, record.details = failure.flag, str(failure)
         finally:
-            if connection.lifetime.expired:
-                self._note_expiry(connection, record)
-            elif connection.lifetime.abandoned:
-                record.flag("DC")
+            self._note_end(connection.lifetime, record)
             record.ended = trio.current_time()
             if self._log is not None and not connection.moved:
                 self._log(record)
@@ -115,18 +110,20 @@ class TcpProxying:
             upstream.close()
 
     async def _connect(self, connection: Connection, record: Record) -> UpstreamConnection:
-        """Connect to one host after another, for as long as the client is there.
+        """Connect for as long as the client is there; raises ProxyError."""
 
-        Raises the last failure.
-        """
-        connection.transport.on_hangup = partial(_hung_up, connection)
+        def hung_up(event: int) -> None:
+            if event & GONE:  # FIN alone is a half-close
+                connection.lifetime.abandon()
+
+        connection.transport.on_hangup = hung_up
         try:
-            return await self._connect_to_any(record)
+            return await self._connect_to_one(self._choose(), record)
         finally:
             connection.transport.on_hangup = None
 
-    async def _connect_to_any(self, record: Record) -> UpstreamConnection:
-        cluster = self._choose()
+    async def _connect_to_one(self, cluster: Cluster, record: Record) -> UpstreamConnection:
+        """Connect to one host after another; raises the last failure."""
         record.cluster = cluster.name
         tried: list[Host] = []
         while True:
@@ -196,14 +193,12 @@ class TcpProxying:
         record.downstream_local = connection.local
         return record
 
-    def _note_expiry(self, connection: Connection, record: Record) -> None:
-        if connection.lifetime.worn_out:
+    def _note_end(self, lifetime: Lifetime, record: Record) -> None:
+        """Count and log that it was ended by its time, or because its client had left."""
+        if lifetime.abandoned:
+            record.flags = "DC"
+        elif lifetime.expired and lifetime.worn_out:
             record.flags = "DT"
             self._stats.max_downstream_connection_duration.add()
-        else:
+        elif lifetime.expired:
             self._stats.idle_timeout.add()
-
-
-def _hung_up(connection: Connection, event: int) -> None:
-    if event & GONE:  # by FIN alone a client ends its half, and may still want what comes back
-        connection.lifetime.abandon()
