@@ -46,8 +46,25 @@ class Stand(Enum):
 NOT_ASKED: dict[Cause, Ladder] = {}
 
 
+class Notice:
+    """Sets its event when the time has come to tell the peer; the sweep watches `when`."""
+
+    __slots__ = ("event", "when")
+
+    def __init__(self, when: float) -> None:
+        self.event = trio.Event()
+        self.when = when
+
+    def expire(self) -> None:
+        """The time has come: called by the sweep."""
+        self.when = inf
+        self.event.set()
+
+
 class Lifetime:
     """The cancel scope of one connection; use it as a context manager around all it does.
+
+    `quiet`: bytes that only flow end, once it is noticed, where none has for so many seconds.
 
     `expired` tells afterwards that it was ended by its time, and `stands` where it stood then;
     `abandoned` that it was ended because its peer had left.
@@ -60,12 +77,14 @@ class Lifetime:
         "_begun",
         "_causes",
         "_end",
+        "_notice",
         "_sweep",
         "abandoned",
         "expired",
         "ladder",
         "mover",
         "moving",
+        "quiet",
         "scope",
         "stands",
         "timeout",
@@ -81,6 +100,8 @@ class Lifetime:
         self.stands = Stand.LIFE
         self.timeout = inf
         self._end = inf
+        self.quiet = inf
+        self._notice: Notice | None = None
         self.when = inf
         self.expired = False
         self.moving = False
@@ -102,6 +123,8 @@ class Lifetime:
         traceback: TracebackType | None,
     ) -> bool | None:
         self._sweep.timed.discard(self)
+        if self._notice is not None:
+            self._sweep.timed.discard(self._notice)
         return self.scope.__exit__(kind, error, traceback)
 
     @property
@@ -113,6 +136,14 @@ class Lifetime:
     def noticed(self) -> bool:
         """Whether the peer is to be told that the connection will be closed."""
         return self.ladder is not STAY and trio.current_time() >= self.ladder.notice
+
+    async def wait_noticed(self) -> None:
+        """Return when the peer is to be told that the connection will be closed."""
+        if self._notice is None:
+            self._notice = Notice(self.ladder.notice)
+            self._sweep.timed.add(self._notice)
+            self._sweep.hurry(self._notice.when)
+        await self._notice.event.wait()
 
     @property
     def worn_out(self) -> bool:
@@ -154,6 +185,7 @@ class Lifetime:
         self.ladder = self.ladder.tightened(ladder)
         self.when = min(self.when, self._rung())
         self._sweep.hurry(self.when)
+        self._move_notice()
 
     def relax(self, cause: Cause = Cause.RESTART) -> None:
         """Withdraw a cause, with its ladder; who was told to leave for it goes on leaving."""
@@ -163,6 +195,7 @@ class Lifetime:
         self._causes = {each: self._causes[each] for each in self._causes if each is not cause}
         self.ladder = reduce(Ladder.tightened, self._causes.values(), STAY)
         self.touch()
+        self._move_notice()
 
     def abandon(self) -> None:
         """End the connection: its peer has left."""
@@ -177,4 +210,14 @@ class Lifetime:
     def _rung(self) -> float:
         if self.stands is Stand.IDLE:
             return self.ladder.idle
-        return self.ladder.stream if self.stands is Stand.STREAM else self.ladder.life
+        if self.stands is Stand.STREAM:
+            return self.ladder.stream
+        if self.quiet == inf:
+            return self.ladder.life
+        silent = max(self.ladder.notice, trio.current_time() + self.quiet)
+        return min(silent, self.ladder.life)
+
+    def _move_notice(self) -> None:
+        if self._notice is not None and not self._notice.event.is_set():
+            self._notice.when = self.ladder.notice
+            self._sweep.hurry(self._notice.when)
