@@ -35,6 +35,13 @@ class Cause(Enum):
     ADMIN = "admin"
 
 
+class Rung(Enum):
+    """A moment of the ladder that one can wait for."""
+
+    NOTICE = "notice"
+    LIFE = "life"
+
+
 class Stand(Enum):
     """Where a connection stands: which rung of its ladder bounds it."""
 
@@ -46,19 +53,23 @@ class Stand(Enum):
 NOT_ASKED: dict[Cause, Ladder] = {}
 
 
-class Notice:
-    """Sets its event when the time has come to tell the peer; the sweep watches `when`."""
+class Alarm:
+    """Calls once when a rung of the ladder has come, or `ahead` seconds before; see `Timed`."""
 
-    __slots__ = ("event", "when")
+    __slots__ = ("ahead", "call", "rung", "spent", "when")
 
-    def __init__(self, when: float) -> None:
-        self.event = trio.Event()
-        self.when = when
+    def __init__(self, call: Callable[[], None], rung: Rung, ahead: float) -> None:
+        self.call = call
+        self.rung = rung
+        self.ahead = ahead
+        self.spent = False
+        self.when = inf
 
     def expire(self) -> None:
         """The time has come: called by the sweep."""
+        self.spent = True
         self.when = inf
-        self.event.set()
+        self.call()
 
 
 class Lifetime:
@@ -74,11 +85,12 @@ class Lifetime:
     """
 
     __slots__ = (
+        "_alarms",
         "_begun",
         "_causes",
         "_end",
-        "_notice",
         "_sweep",
+        "_told",
         "abandoned",
         "expired",
         "ladder",
@@ -101,7 +113,8 @@ class Lifetime:
         self.timeout = inf
         self._end = inf
         self.quiet = inf
-        self._notice: Notice | None = None
+        self._alarms: list[Alarm] | None = None
+        self._told: trio.Event | None = None
         self.when = inf
         self.expired = False
         self.moving = False
@@ -123,8 +136,8 @@ class Lifetime:
         traceback: TracebackType | None,
     ) -> bool | None:
         self._sweep.timed.discard(self)
-        if self._notice is not None:
-            self._sweep.timed.discard(self._notice)
+        for alarm in self._alarms or ():
+            self._sweep.timed.discard(alarm)
         return self.scope.__exit__(kind, error, traceback)
 
     @property
@@ -139,11 +152,18 @@ class Lifetime:
 
     async def wait_noticed(self) -> None:
         """Return when the peer is to be told that the connection will be closed."""
-        if self._notice is None:
-            self._notice = Notice(self.ladder.notice)
-            self._sweep.timed.add(self._notice)
-            self._sweep.hurry(self._notice.when)
-        await self._notice.event.wait()
+        if self._told is None:
+            self._told = trio.Event()
+            self.alarm(self._told.set, Rung.NOTICE)
+        await self._told.wait()
+
+    def alarm(self, call: Callable[[], None], rung: Rung, ahead: float = 0.0) -> None:
+        """Have `call` called once, `ahead` seconds before a rung of the ladder comes."""
+        if self._alarms is None:
+            self._alarms = []
+        self._alarms.append(Alarm(call, rung, ahead))
+        self._sweep.timed.add(self._alarms[-1])
+        self._set_alarms()
 
     @property
     def worn_out(self) -> bool:
@@ -185,7 +205,7 @@ class Lifetime:
         self.ladder = self.ladder.tightened(ladder)
         self.when = min(self.when, self._rung())
         self._sweep.hurry(self.when)
-        self._move_notice()
+        self._set_alarms()
 
     def relax(self, cause: Cause = Cause.RESTART) -> None:
         """Withdraw a cause, with its ladder; who was told to leave for it goes on leaving."""
@@ -195,7 +215,7 @@ class Lifetime:
         self._causes = {each: self._causes[each] for each in self._causes if each is not cause}
         self.ladder = reduce(Ladder.tightened, self._causes.values(), STAY)
         self.touch()
-        self._move_notice()
+        self._set_alarms()
 
     def abandon(self) -> None:
         """End the connection: its peer has left."""
@@ -217,7 +237,9 @@ class Lifetime:
         silent = max(self.ladder.notice, trio.current_time() + self.quiet)
         return min(silent, self.ladder.life)
 
-    def _move_notice(self) -> None:
-        if self._notice is not None and not self._notice.event.is_set():
-            self._notice.when = self.ladder.notice
-            self._sweep.hurry(self._notice.when)
+    def _set_alarms(self) -> None:
+        for alarm in self._alarms or ():
+            if not alarm.spent:
+                rung = self.ladder.notice if alarm.rung is Rung.NOTICE else self.ladder.life
+                alarm.when = rung - alarm.ahead
+                self._sweep.hurry(alarm.when)
