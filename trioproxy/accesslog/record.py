@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ class Record:
         The heads are left out. `now` is the moment on the monotonic clock.
         """
         found: dict[str, object] = {}
-        for name, value in vars(self).items():
+        for name in NAMES:
+            value = getattr(self, name)
             if name in MOMENTS:
                 found[name] = None if value is None else now - value
             elif name not in HEADS:
@@ -104,8 +105,8 @@ class Record:
     def of(cls, facts: dict[str, object], now: float) -> Record:
         """Undo `facts`; what does not fit is left as it is by default."""
         record = cls(0.0, now)
-        for name, default in vars(record).items():
-            value = facts.get(name)
+        for name in NAMES:
+            value, default = facts.get(name), getattr(record, name)
             if name in MOMENTS:
                 if is_number(value):
                     setattr(record, name, now - value)
@@ -118,3 +119,6 @@ class Record:
         flags = self.flags.split(",") if self.flags is not None else []
         if name not in {"-", *flags}:
             self.flags = ",".join([*flags, name])
+
+
+NAMES = [field.name for field in fields(Record)]
