@@ -38,6 +38,8 @@ class Stand(Enum):
 class Lifetime:
     """The cancel scope of one connection; use it as a context manager around all it does.
 
+    A `scope` that is given is entered by the giver; it is to be left, too, once it was cancelled.
+
     `expired` tells afterwards that it was ended by its time, and `stands` where it stood then;
     `abandoned` that it was ended because its peer had left.
 
@@ -48,6 +50,7 @@ class Lifetime:
     __slots__ = (
         "_begun",
         "_end",
+        "_enters",
         "_sweep",
         "abandoned",
         "expired",
@@ -60,10 +63,13 @@ class Lifetime:
         "when",
     )
 
-    def __init__(self, sweep: Sweep, age: float = 0.0) -> None:
+    def __init__(
+        self, sweep: Sweep, age: float = 0.0, scope: trio.CancelScope | None = None
+    ) -> None:
         self._sweep = sweep
         self._begun = trio.current_time() - age
-        self.scope = trio.CancelScope()
+        self.scope = scope or trio.CancelScope()
+        self._enters = scope is None
         self.ladder: Ladder = STAY
         self.stands = Stand.LIFE
         self.timeout = inf
@@ -79,7 +85,8 @@ class Lifetime:
 
     def __enter__(self) -> Self:
         self._sweep.timed.add(self)
-        self.scope.__enter__()
+        if self._enters:
+            self.scope.__enter__()
         return self
 
     def __exit__(
@@ -89,7 +96,7 @@ class Lifetime:
         traceback: TracebackType | None,
     ) -> bool | None:
         self._sweep.timed.discard(self)
-        return self.scope.__exit__(kind, error, traceback)
+        return self.scope.__exit__(kind, error, traceback) if self._enters else None
 
     @property
     def age(self) -> float:
