@@ -59,6 +59,7 @@ class Site:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.config = directory / "proxy.json"
+        self.socket_path = str(directory / "control")
         self.instances: list[Instance] = []
         self.configure(web())
 
@@ -75,7 +76,7 @@ class Site:
     def start(self, epoch: int | str = 0, *options: str, workers: int = 2) -> Instance:
         """Start a generation."""
         command = [sys.executable, "-m", "trioproxy", "-c", str(self.config)]
-        command += ["--socket-path", str(self.directory / "control")]
+        command += ["--socket-path", self.socket_path]
         command += ["--restart-epoch", str(epoch), "--concurrency", str(workers), *options]
         self.instances.append(Instance(command))
         return self.instances[-1]
