@@ -13,7 +13,7 @@ import trio
 from trioproxy.config.address import Address
 from trioproxy.restart.channel import Channel, Received
 from trioproxy.restart.credentials import Stranger, check_peer
-from trioproxy.restart.packets import ChannelError, close_all
+from trioproxy.restart.packets import BadMessage, ChannelError, close_all
 from trioproxy.restart.protocol import (
     TO_CHILD,
     Draining,
@@ -187,7 +187,7 @@ class AsChild:
         self.gone.set()
 
     async def _ask(self, question: ToParent, kind: type[Answer]) -> Received[Answer]:
-        """Return the answer to `question`; raises StartFailed if it is Refused, or ParentLost."""
+        """Return the answer to `question`; raises StartFailed if it is none, or ParentLost."""
         patience = self._config.parent_silent.after
         await self._send(question)
         while True:
@@ -201,14 +201,19 @@ class AsChild:
                     return Received(answer, received.fds)
                 case other:
                     close_all(received.fds)
-                    raise ParentLost(f"the parent says {type(other).__name__} out of turn")
+                    raise StartFailed(f"the parent says {type(other).__name__} out of turn")
 
     async def _hear(self, patience: float) -> Received[ToChild]:
-        """Return what the parent says within `patience` seconds; raises ParentLost."""
+        """Return what the parent says within `patience` seconds.
+
+        Raises ParentLost, or StartFailed where it is not to be understood.
+        """
         assert self._channel is not None
         with trio.move_on_after(patience):
             try:
                 return await self._channel.receive()
+            except BadMessage as error:
+                raise StartFailed(f"the parent speaks another language: {error}") from error
             except ChannelError as error:
                 raise ParentLost(f"the parent is gone: {error}") from error
         raise ParentSilent(f"the parent is silent for {patience:g} s")
@@ -250,32 +255,39 @@ async def search(options: Options) -> socket.socket | None:
     """Connect to the parent; None where none is needed. Raises StartFailed."""
     needed = options.restart_epoch != "auto" and not options.skip_hot_restart_on_no_parent
     address = options.control_address(options.base_id)
-    with trio.move_on_after(SEARCH if needed else 0):
-        log.info("looking for a parent at %s", address)
+    log.info("looking for a parent at %s", address)
+    with trio.move_on_after(SEARCH):
         while True:
-            sock = connect(address)
-            if sock is not None:
-                return sock
+            with suppress(BlockingIOError):  # its queue is full: it is there
+                sock = connect(address)
+                if sock is not None:
+                    return sock
+                if not needed:
+                    log.info("no parent at %s: starting without one", address)
+                    return None
             await trio.sleep(SEARCH_AGAIN)
-    if needed:
-        raise StartFailed(
-            f"no parent found at {address} in {SEARCH:g} s:"
-            f" is epoch {options.restart_epoch} right? see --base-id, --socket-path"
-            " and --skip-hot-restart-on-no-parent"
-        )
-    log.info("no parent at %s: starting without one", address)
-    return None
+    raise StartFailed(
+        f"no parent found at {address} in {SEARCH:g} s:"
+        f" is epoch {options.restart_epoch} right? see --base-id, --socket-path"
+        " and --skip-hot-restart-on-no-parent"
+    )
 
 
 def connect(address: Address) -> socket.socket | None:
-    """Connect to a control socket, if somebody is there; raises StartFailed if we may not."""
+    """Connect to a control socket, if somebody is there.
+
+    Raises StartFailed if we may not, and BlockingIOError if too many others wait there.
+    """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         sock.setblocking(False)
         sock.connect(address.sockaddr)
-    except (ConnectionRefusedError, FileNotFoundError, BlockingIOError):
+    except (ConnectionRefusedError, FileNotFoundError):
         sock.close()
         return None
+    except BlockingIOError:
+        sock.close()
+        raise
     except OSError as error:
         sock.close()
         raise StartFailed(f"cannot connect to {address}: {error.strerror}") from error

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trioproxy.drain.lifetime import Cause
 from trioproxy.restart.channel import Channel, Received
 from trioproxy.restart.packets import ChannelError
 from trioproxy.server.log import fold, set_level
@@ -172,10 +173,10 @@ class Worker:
         match message:
             case Refuse(listeners=listeners):
                 self._plane.refuse(listeners)
-            case Drain(time=time, life=life, immediate=immediate):
-                self._plane.drain(time, life, immediate=immediate)
-            case Resume():
-                self._plane.undrain()
+            case Drain(time=time, life=life, immediate=immediate, cause=cause):
+                self._plane.drain(Cause(cause), time, life, immediate=immediate)
+            case Resume(cause=cause):
+                self._plane.undrain(Cause(cause))
                 self._emptying.cancel()
 
     async def _keep_house(self, message: ToWorker) -> None:
