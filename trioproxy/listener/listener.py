@@ -124,6 +124,8 @@ class Listener:
             number=next(self._numbers),
             inheritance=inheritance,
         )
+        if self.policy.quiet is not None:
+            lifetime.quiet = self.policy.quiet
         self._enter(connection)
         try:
             with lifetime:
