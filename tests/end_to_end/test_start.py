@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from lineage import Generations
+from sites import get
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,7 +51,7 @@ def test_the_way_to_readiness_is_short(tmp_path: Path) -> None:
         modules = imported(start(generations).log)
         assert {"trio", "trioproxy.filters.http.router"} <= modules
         assert not {name for name in modules if {name, name.partition(".")[0]} & LATER}
-        assert generations.get("/ready") == "LIVE\n"
+        assert get(generations.admin, "/ready") == "LIVE\n"
         generations.all[0].wait_for("hypercorn.trio.tcp_server")
 
 
