@@ -96,6 +96,8 @@ class AsParent:
                 log.warning("refusing a next generation: %s", reason)
                 with suppress(PeerGone), trio.move_on_after(PATIENCE):
                     await channel.send(Refused(str(reason)))
+            except Exception:  # a session ends here; what it had is taken back, and main serves on
+                log.exception("a session with a next generation failed")
 
     async def _be_parent(self, session: Session) -> None:
         """Run a session until the child dies; raises NotNow, BadMessage where it misbehaves."""
