@@ -24,7 +24,7 @@ class FilterChain:
 class Listener:
     """One address that is listened on."""
 
-    later: ClassVar[tuple[str, ...]] = ("listener_filters",)
+    later: ClassVar[tuple[str, ...]] = ("listener_filters", "tls")
 
     name: Annotated[Name, "Its name in logs, statistics and the admin interface"]
     address: Annotated[Address, "Where it listens; port 0 takes any free one"]
