@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,6 +16,7 @@ from trioproxy.drain.lifetime import Cause
 from trioproxy.filters.handover import WINDOW
 from trioproxy.filters.offer import OFFERS, Declined
 from trioproxy.restart.channel import Channel, channel_pair
+from trioproxy.restart.packets import close_all
 
 if TYPE_CHECKING:
     import socket
@@ -295,8 +295,7 @@ async def test_without_the_acknowledgement_it_comes_back(
         await client.say(b"is anybody there?")
         await old.quiet()
         assert (await old.party("origin")).unasked() == b""
-        for fd in received.fds:
-            os.close(fd)
+        close_all(received.fds)
         if answers:
             await end.send(Declined(received.message.number, "for a test"))
         else:
@@ -313,6 +312,33 @@ async def test_nobody_moves_any_more_when_the_next_generation_is_dead(serving: S
         old.plane.undrain(Cause.RESTART)
         await old.play(TALK)
         assert old.plane.active + new.plane.active == 1
+
+
+async def test_what_is_left_of_a_failed_generation_does_not_disturb_the_next(
+    serving: Serving,
+) -> None:
+    """Its workers may outlive it: what the next one was offered stays untouched when they go."""
+    async with serving(tcp()) as old:
+        await old.play(TALK)
+        left = Channel(channel(old), OFFERS)
+        drain(old)
+        declined = await left.receive()
+        close_all(declined.fds)
+        await left.send(Declined(declined.message.number, "for a test"))
+        await old.quiet()
+        old.plane.undrain(Cause.RESTART)
+        following = Channel(channel(old), OFFERS)
+        drain(old)
+        offered = await following.receive()
+        left.close()
+        await old.quiet()
+        client = await old.party("client")
+        await client.say(b"is anybody there?")
+        await old.quiet()
+        assert (await old.party("origin")).unasked() == b""
+        close_all(offered.fds)
+        following.close()
+        await old.play("origin << is anybody there?\\")
 
 
 async def test_more_than_a_window_of_them_move(serving: Serving) -> None:
