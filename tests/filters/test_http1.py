@@ -376,6 +376,16 @@ async def test_a_head_that_is_too_large(serving: Serving, size: int) -> None:
         assert await client.line() == b"HTTP/1.1 %b\r\n" % status
 
 
+@pytest.mark.parametrize("size", [2000, 2048, 100_000])
+async def test_too_many_empty_lines_before_a_head(serving: Serving, size: int) -> None:
+    """They count towards it, or they could come for ever."""
+    async with serving(http("max_request_headers: 2048B,", routes=DIRECT)) as proxy:
+        client = await proxy.connect()
+        await client.say(b"\r\n" * (size // 2) + b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        status = b"200 OK" if size < 2048 else b"431 Request Header Fields Too Large"
+        assert await client.line() == b"HTTP/1.1 %b\r\n" % status
+
+
 async def test_too_many_fields(serving: Serving) -> None:
     async with serving(http("max_headers_count: 5,", routes=DIRECT)) as proxy:
         await proxy.play(

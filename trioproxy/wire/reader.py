@@ -56,12 +56,15 @@ class Reader:
         """Return the next head without its final empty line; None at the end of the stream.
 
         `begun` is called once if a part of the head has come and the rest must be waited for.
-        Raises HeadTooLarge past `limit` bytes, Truncated at an end in the middle, what
-        `watch` was told to raise, OSError.
+        Raises HeadTooLarge past `limit` bytes, empty lines before it included, Truncated at an end
+        in the middle, what `watch` was told to raise, OSError.
         """
         data = self.pending or await self.receive()
         while data:
             if data[:2] == EMPTY_LINE:  # RFC 9112 section 2.2: one may come before a request
+                limit -= len(EMPTY_LINE)
+                if limit <= 0:
+                    raise HeadTooLarge
                 data = data[2:] or await self.receive()
                 continue
             end = data.find(HEAD_END, 0, limit)
