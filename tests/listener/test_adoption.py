@@ -237,6 +237,25 @@ async def test_a_client_that_half_closes_behind_its_request_is_answered(serving:
         end.close()
 
 
+async def test_a_client_that_is_not_understood_stays(serving: Serving) -> None:
+    """It was told that this is the end: what it says after that is no request, to nobody."""
+    async with generations(serving, http) as (old, new):
+        await old.play(
+            """
+            client >> nonsense |
+            client << HTTP/1.1 400 Bad Request | content-length: 0 | connection: close |
+            client << (fin)
+            """
+        )
+        new.plane.adopt(channel(old))
+        drain(old)
+        await old.quiet()
+        await (await old.party("client")).say(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        await old.empty()
+        assert new.plane.active == 0
+        assert new.counted("http.web") == {}
+
+
 async def test_a_response_in_flight_completes_before_it_moves(serving: Serving) -> None:
     """A54: in the old generation, and the connection is kept."""
     async with generations(serving, http) as (old, new):

@@ -128,10 +128,12 @@ class Successor:
         waiting = self._waiting[number] = Waiting()
         try:
             await self._channel.send(attrs.evolve(offer, number=number), fds)
+            await waiting.answered.wait()
         except ChannelError:  # it was not delivered
-            self._waiting.pop(number, None)
             return False
-        await waiting.answered.wait()
+        finally:
+            self._waiting.pop(number, None)
+            self._answers.unpark()
         return waiting.accepted
 
     def _answer(self, answer: Answer) -> None:
@@ -144,7 +146,6 @@ class Successor:
         else:
             self.declined += 1
         waiting.answered.set()
-        self._answers.unpark()
 
 
 class HandOver:

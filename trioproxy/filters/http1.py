@@ -124,7 +124,7 @@ class Http1Connection:
 
     def _move(self) -> None:
         """Offer it to the next generation now, if it is idle; if not, that comes before it is."""
-        if self.connection.lifetime.stands is Stand.IDLE:
+        if self.connection.lifetime.stands is Stand.IDLE and not self._parting:
             self.transport.interrupt(Moving())
 
     async def _offer(self) -> bool:
@@ -211,6 +211,7 @@ class Http1Connection:
 
     async def _refuse(self, status: int, detail: str) -> None:
         """Answer what cannot be understood, and have done with the connection."""
+        self._parting = True
         self.manager.stats.downstream_cx_protocol_error.add()
         record = self._record(None)
         record.flag("DPE")
