@@ -50,10 +50,15 @@ ANSWER = """
     client << HTTP/1.1 200 OK | content-length: 2 | | hi\\
     """
 PYTHON = """
-import trio
 class Passing:
     async def __call__(self, connection, forward):
         await forward(connection)
+
+class Leaving:
+    async def __call__(self, connection, _forward):
+        await connection.receive()
+        await connection.noticed()
+        await connection.send(b"goodbye")
 """
 
 
@@ -276,6 +281,24 @@ async def test_a_filter_of_ones_own_before_it_keeps_it(serving: Serving, tmp_pat
         drain(old)
         await old.quiet()
         assert (old.plane.active, new.plane.active) == (1, 0)
+
+
+async def test_a_filter_of_ones_own_is_told_to_leave(serving: Serving, tmp_path: Path) -> None:
+    """What it serves itself cannot move, so it hears the notice."""
+    (tmp_path / "leaving.py").write_text(PYTHON)
+    filters = "filters: [{python: {filter: leaving:Leaving}}]\nclusters:\n"
+
+    def configure(endpoints: str = "$origin") -> str:
+        before, _, after = tcp(endpoints=endpoints).partition("filters:")
+        return before + filters + after.partition("clusters:\n")[2]
+
+    async with generations(serving, configure) as (old, new):
+        await old.play("client >> hello\\")
+        new.plane.adopt(channel(old))
+        old.plane.suspend()
+        old.plane.drain(Cause.RESTART, 0.4, 900, immediate=True)
+        await old.play("client << goodbye\\ \n client << (fin)")
+        assert new.plane.active == 0
 
 
 @pytest.mark.parametrize("configure", [tcp, partial(http, WEBSOCKET)])

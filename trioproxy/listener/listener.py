@@ -65,7 +65,8 @@ class Listener:
         rungs = cast("Rungs", getattr(config.chains[0].filters[-1], "drain", AS_ABOVE))
         self.policy = rungs.over(config.drain.over(drain.over(Policy())))
         # What a filter of one's own remembers of a connection, nobody can carry over.
-        self._adopter = cast("Adopter", filters[0]) if len(filters) == 1 else None
+        movable = len(filters) == 1 and hasattr(filters[0], "refusal")
+        self._adopter = cast("Adopter", filters[0]) if movable else None
 
     def __repr__(self) -> str:
         return f"<Listener {self.name} {len(self.living)} connections>"
