@@ -75,6 +75,8 @@ class Alarm:
 class Lifetime:
     """The cancel scope of one connection; use it as a context manager around all it does.
 
+    A `scope` that is given is entered by the giver; it is to be left, too, once it was cancelled.
+
     `quiet`: bytes that only flow end, once it is noticed, where none has for so many seconds.
 
     `expired` tells afterwards that it was ended by its time, and `stands` where it stood then;
@@ -89,6 +91,7 @@ class Lifetime:
         "_begun",
         "_causes",
         "_end",
+        "_enters",
         "_sweep",
         "_told",
         "abandoned",
@@ -103,10 +106,13 @@ class Lifetime:
         "when",
     )
 
-    def __init__(self, sweep: Sweep, age: float = 0.0) -> None:
+    def __init__(
+        self, sweep: Sweep, age: float = 0.0, scope: trio.CancelScope | None = None
+    ) -> None:
         self._sweep = sweep
         self._begun = trio.current_time() - age
-        self.scope = trio.CancelScope()
+        self.scope = scope or trio.CancelScope()
+        self._enters = scope is None
         self.ladder: Ladder = STAY
         self._causes: dict[Cause, Ladder] = NOT_ASKED
         self.stands = Stand.LIFE
@@ -126,7 +132,8 @@ class Lifetime:
 
     def __enter__(self) -> Self:
         self._sweep.timed.add(self)
-        self.scope.__enter__()
+        if self._enters:
+            self.scope.__enter__()
         return self
 
     def __exit__(
@@ -138,7 +145,7 @@ class Lifetime:
         self._sweep.timed.discard(self)
         for alarm in self._alarms or ():
             self._sweep.timed.discard(alarm)
-        return self.scope.__exit__(kind, error, traceback)
+        return self.scope.__exit__(kind, error, traceback) if self._enters else None
 
     @property
     def age(self) -> float:

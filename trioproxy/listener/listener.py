@@ -14,6 +14,7 @@ from trioproxy.errors import ProxyError
 from trioproxy.filters.chain import chain
 from trioproxy.filters.connection import Connection
 from trioproxy.filters.tools import prepared
+from trioproxy.listener.crew import Crew
 from trioproxy.reactor.transport import Transport
 from trioproxy.stats.downstream import ListenerStats
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from trioproxy.filters.offer import Offer
     from trioproxy.filters.tools import Tools
     from trioproxy.reactor.accept import Acceptor
+
+    Arrival = tuple[socket.socket, SocketAddress, Inheritance | None]
 
 log = logging.getLogger("trioproxy.listener")
 BATCH = 64
@@ -52,7 +55,7 @@ class Listener:
         self.name = config.name
         self.living: set[Lifetime] = set()
         self._tools = tools
-        self._connections = connections
+        self._crew = Crew(connections, self.serve)
         self._numbers = numbers
         self._arrived = arrived
         self._departed = departed
@@ -89,7 +92,7 @@ class Listener:
         except OSError:
             peer = ""  # it is gone, and its filter will see that
         self._stats.downstream_cx_adopted.add()
-        self._connections.start_soon(self.serve, sock, peer, inheritance)
+        self._crew.put((sock, peer, inheritance))
 
     async def accept(self, acceptor: Acceptor) -> None:
         """Let connections in until cancelled: those that are served never notice."""
@@ -100,7 +103,7 @@ class Listener:
                 await self._room.wait()
                 continue
             for sock, peer in await acceptor.batch(min(BATCH, room)):
-                self._connections.start_soon(self.serve, sock, peer)
+                self._crew.put((sock, peer, None))
 
     def empty(self, acceptor: Acceptor) -> None:
         """Let in everybody who waits now, however many."""
@@ -109,14 +112,14 @@ class Listener:
                 sock, peer = acceptor.transport.sock.accept()
             except OSError:
                 return
-            self._connections.start_soon(self.serve, sock, peer)
+            self._crew.put((sock, peer, None))
 
-    async def serve(
-        self, sock: socket.socket, peer: SocketAddress, inheritance: Inheritance | None = None
-    ) -> None:
-        """Serve one connection to its end, whatever happens."""
+    async def serve(self, arrival: Arrival, scope: trio.CancelScope) -> None:
+        """Serve one connection in `scope` to its end, whatever happens."""
+        sock, peer, inheritance = arrival
         transport = Transport(self._tools.reactor, sock)
-        lifetime = Lifetime(self._tools.sweep, inheritance.offer.age if inheritance else 0.0)
+        age = inheritance.offer.age if inheritance else 0.0
+        lifetime = Lifetime(self._tools.sweep, age, scope)
         connection = Connection(
             transport,
             lifetime,
@@ -136,6 +139,9 @@ class Listener:
         except Exception:
             log.exception("a filter of listener %s failed", self.name)
             transport.abort()
+        except BaseExceptionGroup:  # something failed while the connection was cancelled
+            transport.abort()
+            raise
         finally:
             transport.close()
             if inheritance is not None:

@@ -70,7 +70,9 @@ class AdminInstance:
 
     @property
     def state(self) -> State:
-        state = STATES[self.generation.phase]
+        # Who asked before we gave way is told how the instance is: another generation serves.
+        gave_way = not self.generation.admin_door.is_open
+        state = State.LIVE if gave_way else STATES[self.generation.phase]
         return State.DRAINING if state is State.LIVE and self.health_failed else state
 
     @property
