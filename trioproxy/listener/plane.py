@@ -47,11 +47,12 @@ class Plane:
 
     def start(self, sockets: Mapping[str, Sequence[socket.socket]]) -> None:
         """Begin to accept on the listen sockets of each listener, by its name; called once."""
-        self._acceptors = [
-            (self._listeners[name], Acceptor(self._tools.reactor, sock))
-            for name, group in sockets.items()
-            for sock in group
-        ]
+        reactor = self._tools.reactor
+        for name, group in sockets.items():
+            listener = self._listeners[name]
+            self._acceptors += [
+                (listener, Acceptor(reactor, sock, listener.exhausted)) for sock in group
+            ]
         self.resume()
 
     def suspend(self) -> None:

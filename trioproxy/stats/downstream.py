@@ -14,11 +14,8 @@ class ListenerStats(Family):
     downstream_cx_total: Counter
     downstream_cx_active: Gauge
     downstream_cx_destroy: Counter
-    downstream_cx_overflow: Counter
+    downstream_cx_overflow: Counter  # pauses at max_connections: nobody is refused, all wait
     downstream_cx_length_ms: Histogram
-    downstream_pre_cx_active: Gauge
-    downstream_pre_cx_timeout: Counter
-    no_filter_chain_match: Counter
     connections_accepted_per_socket_event: Histogram
 
     def __init__(self, writer: Writer, address: str) -> None:
