@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PATIENCE = 20.0  # seconds until a test is given up
 ECHO_PROXY = Path(__file__).with_name("echo_proxy.py")
@@ -182,3 +182,22 @@ def echo(start_echo: StartEcho) -> Instance:
     instance = start_echo()
     instance.wait_serving()
     return instance
+
+
+@pytest.fixture
+def start_proxy(tmp_path: Path) -> Iterator[Callable[[str], Instance]]:
+    """Start the whole program with a configuration; returns when it serves."""
+    instances: list[Instance] = []
+
+    def start(config: str) -> Instance:
+        path = tmp_path / "proxy.yaml"
+        path.write_text(config)
+        options = ["--use-dynamic-base-id", "--concurrency", "2"]
+        command = [sys.executable, "-m", "trioproxy", "-c", str(path), *options]
+        instances.append(Instance(command))
+        instances[-1].wait_serving()
+        return instances[-1]
+
+    yield start
+    for instance in instances:
+        instance.kill_all()

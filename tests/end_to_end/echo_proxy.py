@@ -87,6 +87,9 @@ class Echo:
     def reset_counters(self) -> None:
         self.identity.writer.reset_counters()
 
+    def set_health(self, *, failed: bool) -> None:
+        self.told.append(f"health {'failed' if failed else 'ok'}")
+
     def report(self) -> dict[str, object]:
         return {"pid": os.getpid(), "served": self.served, "told": self.told}
 

@@ -445,7 +445,6 @@ async def test_a_request_that_was_refused_counts_as_one(serving: Serving) -> Non
         }
 
 
-@pytest.mark.xfail(strict=True, reason="counted as a slow request head")
 async def test_a_client_that_keeps_a_refused_connection_open(serving: Serving) -> None:
     async with serving(http()) as proxy:
         await proxy.play(

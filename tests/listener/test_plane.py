@@ -161,3 +161,25 @@ async def test_out_of_descriptors_it_serves_on_and_accepts_later(
     assert [record.getMessage() for record in caplog.records] == [
         "listener web: Too many open files; clients wait to be accepted"
     ]
+
+
+async def test_failed_health_asks_clients_to_come_back_elsewhere(serving: Serving) -> None:
+    async with serving(http(routes=DIRECT)) as proxy:
+        await proxy.play(f"client >> {ASK} \n client << {NO_CONTENT}")
+        proxy.plane.set_health(failed=True)
+        await proxy.play(
+            f"client >> {ASK} \n client << {NO_CONTENT} connection: close | \n client << (fin)"
+        )
+        assert proxy.counter("http.web.downstream_cx_drain_close") == 1
+        proxy.plane.set_health(failed=False)
+        await proxy.play(f"client#2 >> {ASK} \n client#2 << {NO_CONTENT}")
+
+
+async def test_what_becomes_of_log_lines_is_counted(serving: Serving) -> None:
+    async with serving(http(routes=DIRECT).replace("$log", "/dev/full")) as proxy:
+        await proxy.play(f"client >> {ASK} \n client << {NO_CONTENT}")
+        with trio.fail_after(2):
+            while not proxy.counter("filesystem.write_dropped"):
+                await proxy.quiet()
+        assert proxy.counter("filesystem.write_failed") == 1
+        assert proxy.counter("filesystem.write_completed") == 0

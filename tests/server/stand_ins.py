@@ -56,6 +56,9 @@ class Diary:
     def reset_counters(self) -> None:
         self.told.append("reset counters")
 
+    def set_health(self, *, failed: bool) -> None:
+        self.told.append(f"health {'failed' if failed else 'ok'}")
+
     def report(self) -> dict[str, object]:
         return {"told": self.told}
 

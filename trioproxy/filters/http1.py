@@ -73,9 +73,12 @@ class Http1Connection:
         record = self._record(request)
         self.exchange = exchange = Exchange(self.connection, writer, request, body, record)
         await manager.run(exchange)
-        self.exchange = None
+        if exchange.complete:
+            self.exchange = None
         if writer.keep_alive and body.done:
             return True
+        if exchange.complete and not body.done:
+            manager.stats.downstream_rq_response_before_rq_complete.add()
         if not writer.over and (request.keep_alive or not body.done or self.reader.pending):
             await self._linger()
         return False
@@ -138,17 +141,23 @@ class Http1Connection:
 
     def _say_why(self) -> None:
         """Its time is over: tell the client, if it can still be told and it costs no wait."""
-        lifetime, exchange = self.connection.lifetime, self.exchange
+        lifetime, exchange, stats = self.connection.lifetime, self.exchange, self.manager.stats
         if not lifetime.expired:
             return
         if exchange is not None:
             if not exchange.responded:
                 self._answer_nowait(exchange.record.status)
-        elif lifetime.stands is Stand.STREAM:
-            self.manager.stats.downstream_rq_header_timeout.add()
-            self._answer_nowait(408)
+        elif lifetime.stands is Stand.LIFE:
+            stats.downstream_cx_delayed_close_timeout.add()
+        elif lifetime.worn_out:
+            stats.downstream_cx_max_duration_reached.add()
+        elif lifetime.drained:
+            stats.downstream_cx_drain_close.add()
+        elif lifetime.stands is Stand.IDLE:
+            stats.downstream_cx_idle_timeout.add()
         else:
-            self.manager.stats.downstream_cx_idle_timeout.add()
+            stats.downstream_rq_header_timeout.add()
+            self._answer_nowait(408)
 
     def _answer_nowait(self, status: int) -> None:
         try:
@@ -159,7 +168,7 @@ class Http1Connection:
     async def _linger(self) -> None:
         """Let the client read our last words: a close with unread input would reset them."""
         self.transport.shutdown_write()
-        self.connection.lifetime.stand(Stand.STREAM, LINGER)
+        self.connection.lifetime.stand(Stand.LIFE, LINGER)
         left: float = LINGER_SIZE if not self.transport.hangup else inf
         while left > 0:
             data = await self.transport.receive()

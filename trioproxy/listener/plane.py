@@ -113,6 +113,10 @@ class Plane:
         """Zero this worker's counters."""
         self._tools.stats.reset_counters()
 
+    def set_health(self, *, failed: bool) -> None:
+        """Tell whoever checks this worker's health that it is well, or that it is not."""
+        self._tools.health.failed = failed
+
     def report(self) -> dict[str, object]:
         """Return this worker's figures for admin, fit for JSON."""
         return {

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import enum
 import logging
+import os
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 import trio
 
 from trioproxy.server.messages import Accept, Suspend
+from trioproxy.stats.server import ServerStats
 
 if TYPE_CHECKING:
     from trioproxy.config.options import Options
@@ -75,6 +79,8 @@ class Generation:
 
     def enter(self, phase: Phase) -> None:
         """Go on to the next phase of life."""
+        if self.phase is Phase.INITIALISING and phase is Phase.SERVING:
+            ServerStats(self.writer).initialization_time_ms.record(process_age() * 1000)
         self.phase = phase
         log.info("epoch %d: %s", self.epoch, phase.value)
 
@@ -105,6 +111,12 @@ class Generation:
         """Open every log file anew by name, in every process."""
         self.process_log.reopen()
         await self.supervisor.reopen_logs()
+
+
+def process_age() -> float:
+    """Return the seconds since this process was started, exact to a hundredth."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 async def cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:

@@ -130,7 +130,9 @@ async def open_generation(
                 open_sockets(wanted_by_admin(config), inherited) as admin,
                 open_sockets(wanted_by_listeners(config, options.concurrency), inherited) as web,
             ):
-                crew = Crew(epoch, options.concurrency, config.shutdown.time, web, region.fd)
+                crew = Crew(
+                    epoch, options.concurrency, config.shutdown.time, web, region.fd, writer
+                )
                 yield Generation(
                     epoch=epoch,
                     base_id=base_id,

@@ -109,6 +109,13 @@ class SetLogLevel:
 
 
 @attrs.frozen
+class SetHealth:
+    """Main to worker: tell whoever checks your health that you are well, or that you are not."""
+
+    failed: bool
+
+
+@attrs.frozen
 class Ping:
     """Main to worker: are you there?"""
 
@@ -161,6 +168,7 @@ ToWorker: TypeAlias = (
     | ReopenLogs
     | ResetCounters
     | SetLogLevel
+    | SetHealth
     | Ping
     | Gather
 )

@@ -56,6 +56,9 @@ class DataPlane(Protocol):
     def reset_counters(self) -> None:
         """Zero this worker's counters."""
 
+    def set_health(self, *, failed: bool) -> None:
+        """Tell whoever checks this worker's health that it is well, or that it is not."""
+
     def report(self) -> dict[str, object]:
         """Return this worker's figures for admin, fit for JSON."""
 

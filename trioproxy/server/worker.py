@@ -29,6 +29,7 @@ from trioproxy.server.messages import (
     Report,
     ResetCounters,
     Resume,
+    SetHealth,
     SetLogLevel,
     Shutdown,
     Start,
@@ -168,6 +169,8 @@ class Worker:
                 self._plane.reset_counters()
             case SetLogLevel(level=level, component=component):
                 set_level(level, component)
+            case SetHealth(failed=failed):
+                self._plane.set_health(failed=failed)
 
     def _accept(self) -> None:
         if self._started:

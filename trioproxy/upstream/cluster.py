@@ -84,14 +84,22 @@ class Cluster:
             if connection is not None:
                 return connection
             if self.connections.admits or self._evict():
-                return await self.connect(host)
+                connection = await self.connect(host)
+                self.stats.upstream_cx_http1_total.add()
+                return connection
             await self._wait()
 
     def release(self, connection: UpstreamConnection) -> None:
         """Take back a connection whose exchange is complete, for the next one or to close it."""
         now = self.sweep.clock.now
-        worn = connection.requests >= self._max_requests or now - connection.begun >= self._max_age
-        if worn or not connection.settle():
+        worn = None
+        if connection.requests >= self._max_requests:
+            worn = self.stats.upstream_cx_max_requests
+        elif now - connection.begun >= self._max_age:
+            worn = self.stats.upstream_cx_max_duration_reached
+        if worn is not None:
+            worn.add()
+        if worn is not None or not connection.settle():
             connection.close()
             return
         connection.idle = True
@@ -144,16 +152,15 @@ class Cluster:
         self.sweep.timed.add(connection)
         self.stats.upstream_cx_total.add()
         self.stats.upstream_cx_active.add()
-        self.stats.upstream_cx_http1_total.add()
         connection.host.stats.cx_total.add()
         connection.host.stats.cx_active.add()
 
-    def closed(self, connection: UpstreamConnection) -> None:
-        """Count a connection out."""
+    def closed(self, connection: UpstreamConnection, *, active_rq: bool) -> None:
+        """Count a connection out; `active_rq`: in the middle of something."""
         self.connections.leave()
         self.sweep.timed.discard(connection)
         self.stats.upstream_cx_active.add(-1)
-        self.stats.upstream_cx_destroy.add()
+        self.stats.upstream_cx_end(remote=connection.transport.hangup, active_rq=active_rq)
         self.stats.upstream_cx_length_ms.record((trio.current_time() - connection.begun) * 1000)
         connection.host.stats.cx_active.add(-1)
         self._waiting.unpark()
@@ -166,6 +173,7 @@ class Cluster:
 
     def _count_failure(self, host: Host, failure: ConnectFailed) -> None:
         self.stats.upstream_cx_connect_fail.add()
+        self.stats.upstream_rq_pending_failure_eject.add()
         host.stats.cx_connect_fail.add()
         if failure.timed_out:
             self.stats.upstream_cx_connect_timeout.add()

@@ -77,7 +77,7 @@ class UpstreamConnection:
                 self.transport.abort()
             else:
                 self.transport.close()
-            self.cluster.closed(self)
+            self.cluster.closed(self, active_rq=abort)
 
 
 async def connect(cluster: Cluster, host: Host) -> UpstreamConnection:

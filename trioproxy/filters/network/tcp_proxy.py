@@ -151,5 +151,7 @@ class TcpProxying:
         if connection.lifetime.worn_out:
             record.flags = "DT"
             self._stats.max_downstream_connection_duration.add()
+        elif connection.lifetime.drained:
+            self._stats.downstream_cx_drain_close.add()
         else:
             self._stats.idle_timeout.add()
