@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from conftest import Instance
 
 CONFIG = """
-admin: {address: 127.0.0.1:0}
+admin: {address: 127.0.0.1:0, allow_hosts: [proxy.example]}
 listeners:
 - name: web
   address: 127.0.0.1:0
@@ -89,3 +89,10 @@ def test_the_servers_own_statistics(start_proxy: Callable[[str], Instance]) -> N
     (histogram,) = stats[-1]["histograms"]["computed_quantiles"]
     assert histogram["name"] == "server.initialization_time_ms"
     assert histogram["values"][0]["cumulative"] > 1
+
+
+def test_names_that_the_operator_allows(start_proxy: Callable[[str], Instance]) -> None:
+    instance = start_proxy(CONFIG)
+    for host, status in (("proxy.example", 200), ("evil.example", 403)):
+        answer = httpx.get(f"{admin_of(instance)}/ready", headers={"host": host})
+        assert answer.status_code == status
