@@ -119,6 +119,11 @@ class Lifetime:
         """Whether its maximum duration is over."""
         return trio.current_time() >= self._end
 
+    @property
+    def drained(self) -> bool:
+        """Whether its ladder says that it may not stay where it stands."""
+        return self.ladder is not STAY and trio.current_time() >= self._rung()
+
     def limit(self, duration: float) -> None:
         """Live no longer than `duration` seconds after the beginning, wherever it stands."""
         self._end = self._begun + duration

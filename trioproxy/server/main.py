@@ -154,7 +154,9 @@ async def open_generation(
                 wanted_by_listeners(config, options.concurrency), inherited, beside=beside
             ) as web,
         ):
-            crew = Crew(lineage.epoch, options.concurrency, config.shutdown.time, web, region.fd)
+            crew = Crew(
+                lineage.epoch, options.concurrency, config.shutdown.time, web, region.fd, writer
+            )
             yield Generation(
                 lineage=lineage,
                 base_id=base_id,
