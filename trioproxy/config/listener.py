@@ -44,6 +44,10 @@ class Listener:
             raise Invalid("filters and filter_chains exclude each other", "filters")
         if self.filters is None and self.filter_chains is None:
             raise Invalid("expected filters or filter_chains")
+        if len(self.chains) > 1:
+            raise Invalid(
+                "several chains are not supported yet: none could be chosen", "filter_chains"
+            )
 
     @property
     def chains(self) -> tuple[FilterChain, ...]:

@@ -70,11 +70,12 @@ class Plane:
 
     def start(self, sockets: Mapping[str, Sequence[socket.socket]]) -> None:
         """Begin to accept on the listen sockets of each listener, by its name; called once."""
-        self._acceptors = [
-            (self._listeners[name], Acceptor(self._tools.reactor, sock))
-            for name, group in sockets.items()
-            for sock in group
-        ]
+        reactor = self._tools.reactor
+        for name, group in sockets.items():
+            listener = self._listeners[name]
+            self._acceptors += [
+                (listener, Acceptor(reactor, sock, listener.exhausted)) for sock in group
+            ]
         self.resume()
 
     def suspend(self) -> None:
@@ -216,6 +217,10 @@ class Plane:
     def reopen_logs(self) -> None:
         """Open the access logs anew by name."""
         self._logs.reopen()
+
+    def set_health(self, *, failed: bool) -> None:
+        """Tell whoever checks this worker's health that it is well, or that it is not."""
+        self._tools.health.failed = failed
 
     def report(self) -> dict[str, object]:
         """Return this worker's figures for admin, fit for JSON."""

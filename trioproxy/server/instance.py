@@ -13,7 +13,7 @@ from trioproxy.admin.instance import State
 from trioproxy.drain.lifetime import Cause
 from trioproxy.server.generation import Generation, Phase
 from trioproxy.server.log import NAMES, ROOT, set_level
-from trioproxy.server.messages import Drain, SetLogLevel, Suspend
+from trioproxy.server.messages import Drain, SetHealth, SetLogLevel, Suspend
 
 if TYPE_CHECKING:
     from trioproxy.config.address import Address
@@ -104,10 +104,10 @@ class AdminInstance:
         await self.generation.reopen_logs()
 
     async def fail_health(self) -> None:
-        self.health_failed = True
+        await self._set_health(failed=True)
 
     async def restore_health(self) -> None:
-        self.health_failed = False
+        await self._set_health(failed=False)
 
     async def drain_listeners(self, *, graceful: bool, keep_open: bool) -> None:
         drain = self.config.drain
@@ -119,6 +119,11 @@ class AdminInstance:
             self.nursery.start_soon(self._close_after, drain.time)
         else:
             await self._close_after(0)
+
+    async def _set_health(self, *, failed: bool) -> None:
+        self.health_failed = failed
+        await self.generation.supervisor.tell(SetHealth(failed))
+        await self.generation.supervisor.gather()  # all have obeyed
 
     async def _close_after(self, seconds: float) -> None:
         await trio.sleep(seconds)
