@@ -19,6 +19,7 @@ from trioproxy.restart.credentials import Stranger, check_peer
 from trioproxy.restart.packets import BadMessage, close_all
 from trioproxy.restart.protocol import (
     HAND_OVER,
+    PROGRESS,
     TO_PARENT,
     Draining,
     DrainListeners,
@@ -35,6 +36,7 @@ from trioproxy.restart.protocol import (
 from trioproxy.restart.version import PROTOCOL_VERSION
 from trioproxy.server.as_child import GRACE
 from trioproxy.server.giving_way import giving_way, open_hand_over, passing_on
+from trioproxy.server.progress import progress_of
 from trioproxy.stats.layout import LAYOUT_VERSION
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ log = logging.getLogger("trioproxy.main")
 
 PATIENCE = 5.0  # seconds for Hello, for a packet to be taken, and beyond what was agreed upon
 LAST_MOMENTS = 10.0  # seconds that our own parent gets when a third generation is ready
+PROGRESS_PAUSE = 1.0  # seconds
 BACK_OFF = 0.1  # seconds, when there are no descriptors left to accept with
 
 Message = TypeVar("Message", bound=ToParent)
@@ -176,9 +179,17 @@ class Session:
         """Leave when nothing is left, or at Terminate; raises what ends the session."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._leave_when_empty)
+            if PROGRESS in self._features:
+                nursery.start_soon(self._tell_progress)
             end = await self._heed()
             nursery.cancel_scope.cancel()
         raise end
+
+    async def _tell_progress(self) -> None:
+        with suppress(PeerGone):  # who hears that ends the session
+            while True:
+                await self._say(await progress_of(self._generation))
+                await trio.sleep(PROGRESS_PAUSE)
 
     async def _leave_when_empty(self) -> None:
         ending = self._generation.ending
