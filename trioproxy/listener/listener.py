@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import trio
 
-from trioproxy.config.drain import AS_ABOVE
 from trioproxy.drain.lifetime import Lifetime
-from trioproxy.drain.policy import Policy
 from trioproxy.errors import ProxyError
 from trioproxy.filters.chain import chain
 from trioproxy.filters.connection import Connection
@@ -70,8 +68,7 @@ class Listener:
         self._total = tools.stats.gauge("server.total_connections")
         filters = [prepared(each, tools) for each in config.chains[0].filters]
         self._chain = chain(cast("list[Filter[Connection]]", filters))
-        rungs = cast("Rungs", getattr(config.chains[0].filters[-1], "drain", AS_ABOVE))
-        self.policy = rungs.over(config.drain.over(drain.over(Policy())))
+        self.policy = config.policy(drain)
         # What a filter of one's own remembers of a connection, nobody can carry over.
         self._adopter = cast("Adopter", filters[0]) if len(filters) == 1 else None
 
