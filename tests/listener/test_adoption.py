@@ -199,6 +199,21 @@ async def test_an_upgraded_connection_goes_on(serving: Serving) -> None:
     assert (line["received"], line["sent"], line["flags"]) == (10, 14, None)
 
 
+async def test_a_connect_tunnel_goes_on(serving: Serving) -> None:
+    """A51: it is logged once, as what it began as."""
+    configure = partial(
+        http, "upgrades: [connect],", routes="{match: {connect: true}, route: {cluster: app}}"
+    )
+    opening = "client >> CONNECT a:1 HTTP/1.1 | host: a:1 | \n client << HTTP/1.1 200 OK |"
+    async with generations(serving, configure) as (old, new):
+        await old.play(f"{opening} {TALK}")
+        await move(old, new)
+        await old.play(f"{TALK} client >> (fin) \n origin << (fin) \n origin >> (fin)")
+        await new.empty()
+    (line,) = old.log
+    assert (line["method"], line["status"], line["received"]) == ("CONNECT", 200, 10)
+
+
 async def test_an_idle_keep_alive_connection_goes_on(serving: Serving) -> None:
     """A52: whoever uses it again gets an answer, with no word of closing."""
     async with generations(serving, http) as (old, new):

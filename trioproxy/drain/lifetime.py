@@ -47,6 +47,7 @@ class Stand(Enum):
 
     IDLE = "idle"
     STREAM = "stream"
+    FLOW = "flow"  # as LIFE, and `quiet` counts
     LIFE = "life"
 
 
@@ -245,7 +246,7 @@ class Lifetime:
             return self.ladder.idle
         if self.stands is Stand.STREAM:
             return self.ladder.stream
-        if self.quiet == inf:
+        if self.stands is not Stand.FLOW or self.quiet == inf:
             return self.ladder.life
         silent = max(self.ladder.notice, trio.current_time() + self.quiet)
         return min(silent, self.ladder.life)

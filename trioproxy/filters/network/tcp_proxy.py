@@ -97,7 +97,7 @@ class TcpProxying:
             lifetime.limit(self.config.max_downstream_connection_duration)
         lifetime.stand(Stand.LIFE, inf)
         upstream = self._inherited(connection) or await self._connect(connection, record)
-        lifetime.stand(Stand.LIFE, self._idle_timeout)
+        lifetime.stand(Stand.FLOW, self._idle_timeout)
         record.upstream_host = upstream.host.name
         record.upstream_local = local_address(upstream.transport.sock)
         try:
