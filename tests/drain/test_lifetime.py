@@ -10,6 +10,7 @@ import attrs
 import pytest
 import trio
 import trio.lowlevel
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
@@ -316,3 +317,42 @@ async def test_who_was_told_for_a_cause_goes_on_leaving_for_it(
     life.relax(Cause.RESTART)
     life.relax(Cause.ADMIN)
     assert life.ladder == Ladder(now + 1, now + 2, now + 3, now + 3)
+
+
+async def test_who_waits_for_the_notice(autojump_clock: MockClock, sweep: Sweep) -> None:
+    """The earliest of all ladders counts, one that is withdrawn before its time does not."""
+    life = Lifetime(sweep)
+    begun = trio.current_time()
+    with life:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(life.wait_noticed)
+            await trio.testing.wait_all_tasks_blocked()
+            life.tighten(Ladder(begun + 9), Cause.ADMIN)
+            life.tighten(Ladder(begun + 2), Cause.RESTART)
+            await trio.sleep(1)
+            life.relax(Cause.RESTART)
+        assert in_time(trio.current_time() - begun, 9)
+        await life.wait_noticed()
+        assert life.noticed
+
+
+@pytest.mark.parametrize(
+    ("quiet", "moves_until", "expected"), [(2.0, 0, 10.0), (2.0, 20, 22.0), (inf, 0, 99.0)]
+)
+async def test_what_flows_ends_in_a_quiet_moment(
+    autojump_clock: MockClock, sweep: Sweep, quiet: float, moves_until: int, expected: float
+) -> None:
+    """A66: once it is noticed, where no byte has come for so long, if that is wanted."""
+    life = Lifetime(sweep)
+    life.quiet = quiet
+    now = trio.current_time()
+
+    async def flow() -> None:
+        life.stand(Stand.LIFE, 3600)
+        life.tighten(Ladder(now + 10, now + 50, now + 90, now + 99))
+        for _ in range(moves_until):
+            await trio.sleep(1)
+            life.touch()
+        await trio.sleep_forever()
+
+    assert in_time(await spent(life, flow), expected)

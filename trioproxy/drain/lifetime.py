@@ -35,6 +35,13 @@ class Cause(Enum):
     ADMIN = "admin"
 
 
+class Rung(Enum):
+    """A moment of the ladder that one can wait for."""
+
+    NOTICE = "notice"
+    LIFE = "life"
+
+
 class Stand(Enum):
     """Where a connection stands: which rung of its ladder bounds it."""
 
@@ -46,8 +53,29 @@ class Stand(Enum):
 NOT_ASKED: dict[Cause, Ladder] = {}
 
 
+class Alarm:
+    """Calls once when a rung of the ladder has come, or `ahead` seconds before; see `Timed`."""
+
+    __slots__ = ("ahead", "call", "rung", "spent", "when")
+
+    def __init__(self, call: Callable[[], None], rung: Rung, ahead: float) -> None:
+        self.call = call
+        self.rung = rung
+        self.ahead = ahead
+        self.spent = False
+        self.when = inf
+
+    def expire(self) -> None:
+        """The time has come: called by the sweep."""
+        self.spent = True
+        self.when = inf
+        self.call()
+
+
 class Lifetime:
     """The cancel scope of one connection; use it as a context manager around all it does.
+
+    `quiet`: bytes that only flow end, once it is noticed, where none has for so many seconds.
 
     `expired` tells afterwards that it was ended by its time, and `stands` where it stood then;
     `abandoned` that it was ended because its peer had left.
@@ -57,15 +85,18 @@ class Lifetime:
     """
 
     __slots__ = (
+        "_alarms",
         "_begun",
         "_causes",
         "_end",
         "_sweep",
+        "_told",
         "abandoned",
         "expired",
         "ladder",
         "mover",
         "moving",
+        "quiet",
         "scope",
         "stands",
         "timeout",
@@ -81,6 +112,9 @@ class Lifetime:
         self.stands = Stand.LIFE
         self.timeout = inf
         self._end = inf
+        self.quiet = inf
+        self._alarms: list[Alarm] | None = None
+        self._told: trio.Event | None = None
         self.when = inf
         self.expired = False
         self.moving = False
@@ -102,6 +136,8 @@ class Lifetime:
         traceback: TracebackType | None,
     ) -> bool | None:
         self._sweep.timed.discard(self)
+        for alarm in self._alarms or ():
+            self._sweep.timed.discard(alarm)
         return self.scope.__exit__(kind, error, traceback)
 
     @property
@@ -114,6 +150,21 @@ class Lifetime:
         """Whether the peer is to be told that the connection will be closed."""
         return self.ladder is not STAY and trio.current_time() >= self.ladder.notice
 
+    async def wait_noticed(self) -> None:
+        """Return when the peer is to be told that the connection will be closed."""
+        if self._told is None:
+            self._told = trio.Event()
+            self.alarm(self._told.set, Rung.NOTICE)
+        await self._told.wait()
+
+    def alarm(self, call: Callable[[], None], rung: Rung, ahead: float = 0.0) -> None:
+        """Have `call` called once, `ahead` seconds before a rung of the ladder comes."""
+        if self._alarms is None:
+            self._alarms = []
+        self._alarms.append(Alarm(call, rung, ahead))
+        self._sweep.timed.add(self._alarms[-1])
+        self._set_alarms()
+
     @property
     def worn_out(self) -> bool:
         """Whether its maximum duration is over."""
@@ -121,7 +172,9 @@ class Lifetime:
 
     @property
     def drained(self) -> bool:
-        """Whether its ladder says that it may not stay where it stands."""
+        """Whether its ladder says that it may not stay where it stands, or silent for so long."""
+        if self.stands is Stand.LIFE and self.quiet < self.timeout and self.noticed:
+            return True
         return self.ladder is not STAY and trio.current_time() >= self._rung()
 
     def limit(self, duration: float) -> None:
@@ -159,6 +212,7 @@ class Lifetime:
         self.ladder = self.ladder.tightened(ladder)
         self.when = min(self.when, self._rung())
         self._sweep.hurry(self.when)
+        self._set_alarms()
 
     def relax(self, cause: Cause = Cause.RESTART) -> None:
         """Withdraw a cause, with its ladder; who was told to leave for it goes on leaving."""
@@ -168,6 +222,7 @@ class Lifetime:
         self._causes = {each: self._causes[each] for each in self._causes if each is not cause}
         self.ladder = reduce(Ladder.tightened, self._causes.values(), STAY)
         self.touch()
+        self._set_alarms()
 
     def abandon(self) -> None:
         """End the connection: its peer has left."""
@@ -182,4 +237,16 @@ class Lifetime:
     def _rung(self) -> float:
         if self.stands is Stand.IDLE:
             return self.ladder.idle
-        return self.ladder.stream if self.stands is Stand.STREAM else self.ladder.life
+        if self.stands is Stand.STREAM:
+            return self.ladder.stream
+        if self.quiet == inf:
+            return self.ladder.life
+        silent = max(self.ladder.notice, trio.current_time() + self.quiet)
+        return min(silent, self.ladder.life)
+
+    def _set_alarms(self) -> None:
+        for alarm in self._alarms or ():
+            if not alarm.spent:
+                rung = self.ladder.notice if alarm.rung is Rung.NOTICE else self.ladder.life
+                alarm.when = rung - alarm.ahead
+                self._sweep.hurry(alarm.when)

@@ -60,6 +60,7 @@ class HttpManaging:
             scope=f"http.{config.stat_prefix}",
             upgrades=frozenset(config.upgrades),
             tunnel_idle_timeout=self.tunnel_idle_timeout,
+            websocket_close_code=config.websocket_close_code,
         )
         filters = [prepared(each, lent) for each in config.http_filters]
         self._chain = chain(cast("list[Filter[Exchange]]", filters))

@@ -129,6 +129,8 @@ class Listener:
     ) -> None:
         """Have a connection served; it counts from now on, before its task has begun."""
         lifetime = Lifetime(self._tools.sweep, inheritance.offer.age if inheritance else 0.0)
+        if self.policy.quiet is not None:
+            lifetime.quiet = self.policy.quiet
         self._enter(lifetime, new=inheritance is None)
         self._connections.start_soon(self.serve, sock, peer, lifetime, inheritance)
 

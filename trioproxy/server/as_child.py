@@ -27,8 +27,8 @@ from trioproxy.restart.protocol import (
     Wait,
     Welcome,
 )
+from trioproxy.server.inherited import Inherited
 from trioproxy.server.place import StartFailed
-from trioproxy.server.sockets import Inherited
 from trioproxy.stats.layout import LAYOUT_VERSION
 from trioproxy.stats.region import LayoutMismatch, Region
 
@@ -70,12 +70,13 @@ class Lineage:
 class AsChild:
     """The session with the parent; without a parent, or when it is lost, nothing is done.
 
-    `gone` is set once there is none. `lost` says that there was one that may still hold names.
+    `gone` is set once there is none. `lost` says that there was one whose workers may still have
+    its ports, and `silent` that it lives and may have every name.
     """
 
     def __init__(self, channel: Channel[ToChild] | None, config: HotRestart) -> None:
         self.gone = trio.Event()
-        self.lost = False
+        self.lost = self.silent = False
         self._channel = channel
         self._config = config
         if channel is None:
@@ -178,8 +179,8 @@ class AsChild:
 
     def _lose(self, loss: ParentLost) -> None:
         """Go on without the parent; raises StartFailed where that is not wanted."""
-        silent = self._config.parent_silent
-        if isinstance(loss, ParentSilent) and silent.then == "exit":
+        self.silent = isinstance(loss, ParentSilent)
+        if self.silent and self._config.parent_silent.then == "exit":
             raise StartFailed(f"{loss} (hot_restart.parent_silent)")
         log.warning("%s; starting without it", loss)
         self.lost = True
@@ -218,13 +219,15 @@ class AsChild:
         raise ParentSilent(f"the parent is silent for {patience:g} s")
 
     async def _send(self, message: ToParent) -> None:
-        """Send, unless that takes too long; raises ParentLost."""
+        """Send, unless that takes too long; raises ParentSilent.
+
+        A parent that is gone may have said why: let it be heard.
+        """
         assert self._channel is not None
         with trio.move_on_after(self._config.parent_silent.after):
-            try:
-                return await self._channel.send(message)
-            except ChannelError as error:
-                raise ParentLost(f"the parent is gone: {error}") from error
+            with suppress(ChannelError):
+                await self._channel.send(message)
+            return
         raise ParentSilent("the parent does not read what it is told")
 
 

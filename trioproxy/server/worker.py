@@ -85,7 +85,6 @@ async def serve(
         ):
             identity = Identity(start.epoch, start.worker, start.workers, region, writer)
             async with open_plane(identity) as plane:
-                await channel.send(Ready())
                 await Worker(channel, plane, process_log, sockets, start.shutdown_time).obey()
     except Exception as error:  # a worker ends here, and main should know why
         log.critical("worker %d failed", start.worker, exc_info=True)
@@ -135,9 +134,10 @@ class Worker:
         self._emptying = trio.CancelScope()
 
     async def obey(self) -> None:
-        """Do what main says until it says to leave, or is gone."""
+        """Say that it is ready, then do what main says until it says to leave, or is gone."""
         async with trio.open_nursery() as nursery:
             try:
+                await self._channel.send(Ready())
                 while True:
                     received = await self._channel.receive()
                     await self._do(received, nursery)

@@ -42,6 +42,9 @@ class HttpConnectionManager:
     upgrade_idle_timeout: Annotated[
         Seconds, "Nothing moves in an upgraded connection for so long; 0: never"
     ] = 3600.0
+    websocket_close_code: Annotated[
+        Literal[1001, 1012], "What a WebSocket that ends with its drain is told: RFC 6455 7.4.1"
+    ] = 1012
     max_connection_duration: Annotated[
         Seconds | None, "A connection is closed when it is so old"
     ] = None
