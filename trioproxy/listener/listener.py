@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, cast
 
 import trio
 
-from trioproxy.config.drain import AS_ABOVE
 from trioproxy.drain.lifetime import Lifetime
-from trioproxy.drain.policy import Policy
 from trioproxy.errors import ProxyError
 from trioproxy.filters.chain import chain
 from trioproxy.filters.connection import Connection
 from trioproxy.filters.tools import prepared
+from trioproxy.listener.crew import Crew
 from trioproxy.reactor.transport import Transport
 from trioproxy.stats.downstream import ListenerStats, ListenerWorkerStats
 
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from trioproxy.filters.offer import Offer
     from trioproxy.filters.tools import Tools
     from trioproxy.reactor.accept import Acceptor
+
+    Arrival = tuple[socket.socket, SocketAddress, Lifetime, Inheritance | None]
 
 log = logging.getLogger("trioproxy.listener")
 BATCH = 64
@@ -54,7 +55,7 @@ class Listener:
         self.name = config.name
         self.living: set[Lifetime] = set()
         self._tools = tools
-        self._connections = connections
+        self._crew = Crew(connections, self.serve)
         self._numbers = numbers
         self._arrived = arrived
         self._departed = departed
@@ -67,8 +68,7 @@ class Listener:
         self._total = tools.stats.gauge("server.total_connections")
         filters = [prepared(each, tools) for each in config.chains[0].filters]
         self._chain = chain(cast("list[Filter[Connection]]", filters))
-        rungs = cast("Rungs", getattr(config.chains[0].filters[-1], "drain", AS_ABOVE))
-        self.policy = rungs.over(config.drain.over(drain.over(Policy())))
+        self.policy = config.policy(drain)
         # What a filter of one's own remembers of a connection, nobody can carry over.
         self._adopter = cast("Adopter", filters[0]) if len(filters) == 1 else None
 
@@ -132,16 +132,12 @@ class Listener:
         if self.policy.quiet is not None:
             lifetime.quiet = self.policy.quiet
         self._enter(lifetime, new=inheritance is None)
-        self._connections.start_soon(self.serve, sock, peer, lifetime, inheritance)
+        self._crew.put((sock, peer, lifetime, inheritance))
 
-    async def serve(
-        self,
-        sock: socket.socket,
-        peer: SocketAddress,
-        lifetime: Lifetime,
-        inheritance: Inheritance | None,
-    ) -> None:
-        """Serve one connection to its end, whatever happens."""
+    async def serve(self, arrival: Arrival, scope: trio.CancelScope) -> None:
+        """Serve one connection in `scope` to its end, whatever happens."""
+        sock, peer, lifetime, inheritance = arrival
+        lifetime.run_in(scope)
         transport = Transport(self._tools.reactor, sock)
         connection = Connection(
             transport,
@@ -159,6 +155,9 @@ class Listener:
         except Exception:
             log.exception("a filter of listener %s failed", self.name)
             transport.abort()
+        except BaseExceptionGroup:  # something failed while the connection was cancelled
+            transport.abort()
+            raise
         finally:
             transport.close()
             if inheritance is not None:
