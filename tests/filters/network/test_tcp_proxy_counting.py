@@ -81,3 +81,16 @@ async def test_a_drained_connection_did_not_time_out(serving: Serving) -> None:
             "downstream_cx_total": 1,
             "downstream_cx_drain_close": 1,
         }
+
+
+async def test_a_connection_that_a_drain_ends_in_a_quiet_moment_did_not_time_out(
+    serving: Serving,
+) -> None:
+    async with serving(tcp("drain: {quiet: 60ms, notice: 0%},")) as proxy:
+        await proxy.play(TALK)
+        proxy.plane.drain(Cause.SHUTDOWN, 600, 900, immediate=True)
+        await proxy.play("client << (fin) \n origin << (fin)")
+        assert proxy.counted("tcp.db") == {
+            "downstream_cx_total": 1,
+            "downstream_cx_drain_close": 1,
+        }
