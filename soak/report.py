@@ -26,10 +26,11 @@ RESTART_HEAD = (
     "start to ready, ms",
     "serving to old one gone, s",
     "slowest answer before, ms",
-    "slowest around it, ms",
+    "slowest in it, ms",
     "lost",
 )
 SHOWN_LOSSES = 10
+BEFORE = 1.0  # seconds, for comparison
 SETTLING = 1.0  # seconds after a new generation serves in which its start may still be felt
 
 
@@ -107,15 +108,14 @@ def restarts(ledger: Ledger) -> str:
 
 
 def restart_row(ledger: Ledger, restart: Restart) -> list[str]:
-    """One restart; what it was felt by, beside as long a time before."""
-    felt = restart.serving + SETTLING
+    """One restart, and by what it was felt."""
     return [
         " -> ".join(map(str, restart.workers)),
         f"{(restart.serving - restart.commanded) * 1000:.0f}",
         "-" if restart.ready is None else f"{restart.ready * 1000:.0f}",
         f"{restart.gone - restart.serving:.2f}",
-        f"{slowest(ledger, 2 * restart.commanded - felt, restart.commanded) * 1000:.1f}",
-        f"{slowest(ledger, restart.commanded, felt) * 1000:.1f}",
+        f"{slowest(ledger, restart.commanded - BEFORE, restart.commanded) * 1000:.1f}",
+        f"{slowest(ledger, restart.commanded, restart.serving + SETTLING) * 1000:.1f}",
         str(restart.lost),
     ]
 

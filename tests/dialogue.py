@@ -27,7 +27,7 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-PATIENCE = 1.0  # s until silence is a failure
+PATIENCE = 5.0  # s until silence is a failure
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 CRLF = b"\r\n"
 

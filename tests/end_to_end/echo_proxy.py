@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
+    from trioproxy.drain.lifetime import Cause
     from trioproxy.server.generation import Generation
     from trioproxy.server.plane import Identity
 
@@ -84,11 +85,11 @@ class Echo:
         for listener in self.listeners:
             listener.socket.close()
 
-    def drain(self, time: float, life: float, *, immediate: bool) -> None:
-        self.told.append(f"drain {time} {life} {immediate}")
+    def drain(self, cause: Cause, time: float, life: float, *, immediate: bool) -> None:
+        self.told.append(f"drain {cause.value} {time} {life} {immediate}")
 
-    def undrain(self) -> None:
-        self.told.append("undrain")
+    def undrain(self, cause: Cause) -> None:
+        self.told.append(f"undrain {cause.value}")
 
     async def shutdown(self, seconds: float) -> None:
         self.suspend()

@@ -24,7 +24,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 ANSWERED_BY_A_FILTER = {"demo": 200, "llm_gateway": 401}
 
 
-LISTENED_ON = re.compile(r"^(admin: \{|  )address: 127\.0\.0\.1:\d+", re.MULTILINE)
+LISTENED_ON = re.compile(r"^(admin: \{|  )address: [\d.]+:\d+", re.MULTILINE)
 
 
 @pytest.mark.slow

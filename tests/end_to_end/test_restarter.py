@@ -18,7 +18,9 @@ from conftest import PATIENCE, Instance
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RESTARTER = Path(__file__).parents[2] / "scripts" / "hot_restarter.py"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+RESTARTER = ROOT / "scripts" / "hot_restarter.py"
 ENVOYS = Path(__file__).with_name("envoy_restarter.py")
 PROXY = (sys.executable, "-m", "trioproxy")
 CONFIG = """\
@@ -261,9 +263,10 @@ def test_the_next_restarter_takes_over_from_what_a_killed_one_left(
 
 
 def test_envoys_restarter_drives_it(tmp_path: Path, command: list[str]) -> None:
-    """A14: by RESTART_EPOCH, through a script of three lines."""
+    """A14: by RESTART_EPOCH, through the script that the README shows."""
+    (shown,) = re.findall(r"```sh\n(#!.*?)```", README.read_text(), re.DOTALL)
     script = tmp_path / "start"
-    script.write_text(f'#!/bin/sh\nexec {" ".join(command)} --restart-epoch "$RESTART_EPOCH"\n')
+    script.write_text(shown.replace("trioproxy -c /etc/trioproxy/proxy.yaml", " ".join(command)))
     script.chmod(0o755)
     service = Service(tmp_path, free_port(), [sys.executable, str(ENVOYS), str(script)])
     try:

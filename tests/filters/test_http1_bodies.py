@@ -162,6 +162,23 @@ async def test_broken_chunks_later(serving: Serving) -> None:
         )
 
 
+async def test_broken_chunks_down(serving: Serving) -> None:
+    async with serving(http()) as proxy:
+        await proxy.play(
+            """
+            client >> GET / HTTP/1.1 | host: a |
+            origin << GET / HTTP/1.1 | host: a |
+            origin >> HTTP/1.1 200 OK | transfer-encoding: chunked | | 3 | one
+            client << HTTP/1.1 200 OK | transfer-encoding: chunked | | 3 | one
+            origin >> zz
+            client << (reset)
+            origin << (reset)
+            """
+        )
+        assert proxy.counter("cluster.app.upstream_cx_protocol_error") == 1
+    assert [(line["status"], line["flags"]) for line in proxy.log] == [(200, "UPE")]
+
+
 async def test_broken_chunks_to_a_direct_response(serving: Serving) -> None:
     routes = "{match: {prefix: /}, direct_response: {status: 200, body: hi}}"
     async with serving(http(routes=routes)) as proxy:

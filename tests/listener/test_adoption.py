@@ -13,6 +13,7 @@ import trio
 from serving import http, tcp
 from upstreams import echo
 
+from trioproxy.drain.lifetime import Cause
 from trioproxy.filters.handover import WINDOW
 from trioproxy.filters.offer import OFFERS, Declined
 from trioproxy.restart.channel import Channel, channel_pair
@@ -79,7 +80,7 @@ def channel(old: Proxy) -> socket.socket:
 
 def drain(old: Proxy) -> None:
     old.plane.suspend()
-    old.plane.drain(600, 900, immediate=False)
+    old.plane.drain(Cause.RESTART, 600, 900, immediate=False)
 
 
 async def move(old: Proxy, new: Proxy) -> None:
@@ -256,7 +257,7 @@ async def test_a_filter_may_keep_its_connections(serving: Serving) -> None:
         await old.play(ASK + ANSWER)
         new.plane.adopt(channel(old))
         old.plane.suspend()
-        old.plane.drain(0.4, 900, immediate=True)
+        old.plane.drain(Cause.RESTART, 0.4, 900, immediate=True)
         await old.play("client << (fin)")
         assert new.plane.active == 0
 
@@ -308,8 +309,8 @@ async def test_nobody_moves_any_more_when_the_next_generation_is_dead(serving: S
     async with generations(serving) as (old, new):
         await old.play(TALK)
         new.plane.adopt(channel(old))
-        old.plane.drain(600, 900, immediate=False)
-        old.plane.undrain()
+        old.plane.drain(Cause.RESTART, 600, 900, immediate=False)
+        old.plane.undrain(Cause.RESTART)
         await old.play(TALK)
         assert old.plane.active + new.plane.active == 1
 

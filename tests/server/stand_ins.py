@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
+    from trioproxy.drain.lifetime import Cause
     from trioproxy.server.log import ProcessLog
     from trioproxy.server.plane import Identity, OpenPlane
 
@@ -55,11 +56,11 @@ class Diary:
     async def emptied(self) -> None:
         await self.empty.wait()
 
-    def drain(self, time: float, life: float, *, immediate: bool) -> None:
-        self.told.append(f"drain {time} {life} {immediate}")
+    def drain(self, cause: Cause, time: float, life: float, *, immediate: bool) -> None:
+        self.told.append(f"drain {cause.value} {time} {life} {immediate}")
 
-    def undrain(self) -> None:
-        self.told.append("undrain")
+    def undrain(self, cause: Cause) -> None:
+        self.told.append(f"undrain {cause.value}")
 
     async def shutdown(self, seconds: float) -> None:
         self.told.append(f"shutdown {seconds}")

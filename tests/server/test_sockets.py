@@ -12,17 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trioproxy.config.address import Address
-from trioproxy.server.sockets import (
-    BindFailed,
-    Bound,
-    Inherited,
-    Sharer,
-    Wanted,
-    local_address,
-    open_sockets,
-    serves,
-    systemd_sockets,
-)
+from trioproxy.server.inherited import Inherited, local_address, systemd_sockets
+from trioproxy.server.sockets import BindFailed, Bound, Sharer, Wanted, open_sockets, serves
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -193,8 +184,12 @@ def test_an_inherited_file_gets_the_mode_that_is_wanted_now(tmp_path: Path) -> N
     wanted = web(Address.parse(f"unix:{tmp_path}/s"))
     with open_sockets([wanted]) as first:
         stricter = attrs.evolve(wanted, mode="600")
-        with open_sockets([stricter], [inherited(first.bound[0])]):
+        with open_sockets([stricter], [inherited(first.bound[0])]) as second:
+            assert (tmp_path / "s").stat().st_mode & 0o777 == 0o660
+            second.listen()
             assert (tmp_path / "s").stat().st_mode & 0o777 == 0o600
+            first.listen()
+            assert (tmp_path / "s").stat().st_mode & 0o777 == 0o660
 
 
 @pytest.mark.parametrize("address", [*LOOPBACKS, "unix:{tmp}/s"])
@@ -202,19 +197,22 @@ def test_a_withdrawn_socket_comes_back(address: str, tmp_path: Path) -> None:
     with open_sockets([web(Address.parse(address.format(tmp=tmp_path)))]) as sockets:
         sockets.listen()
         (bound,) = sockets.bound
-        local = bound.local
         for _ in range(2):
-            connect(local)
+            check_lets_in(bound)
+            bound.withdraw()
             bound.withdraw()
             with pytest.raises((ConnectionRefusedError, FileNotFoundError)):
-                connect(local)
+                check_lets_in(bound)
             bound.restore()
-        connect(local)
+        check_lets_in(bound)
 
 
-def connect(address: Address) -> None:
-    with socket.socket(address.family) as client:
-        client.connect(address.sockaddr)
+def check_lets_in(bound: Bound) -> None:
+    with socket.socket(bound.address.family) as client:
+        client.connect(bound.local.sockaddr)
+        with bound.sock.accept()[0] as served:
+            served.sendall(b"hello")
+            assert client.recv(100) == b"hello"
 
 
 def test_an_inherited_socket_of_another_address_or_kind_is_not_taken() -> None:

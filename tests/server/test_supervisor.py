@@ -93,7 +93,7 @@ async def test_a_dead_worker_is_replaced_and_brought_to_where_the_others_are(
     assert len(diaries.all) == 3
     await supervisor.gather()
     assert sorted(diaries.last.told) == [
-        "drain 1.0 2.0 False",
+        "drain hot restart 1.0 2.0 False",
         "reopen logs",
         "start with 1 x web, 1 x db",
     ]

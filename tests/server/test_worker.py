@@ -118,8 +118,8 @@ async def test_it_obeys_in_order(started: Main, diaries: Diaries) -> None:
     assert diaries.last.told[1:] == [
         "suspend",
         "resume",
-        "drain 600.0 900.0 False",
-        "undrain",
+        "drain hot restart 600.0 900.0 False",
+        "undrain hot restart",
     ]
 
 
@@ -128,7 +128,7 @@ async def test_it_answers_pings_and_reports(started: Main, diaries: Diaries) -> 
     await started.say(Ping())
     assert await started.hear() == Pong()
     await started.say(Drain(1, 2), Gather(42))
-    assert await started.hear() == Report(42, {"told": ["drain 1.0 2.0 False"]})
+    assert await started.hear() == Report(42, {"told": ["drain hot restart 1.0 2.0 False"]})
 
 
 async def test_it_sets_log_levels_and_reopens_logs(

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from trioproxy.headers import Headers
 
 
+FLAGS = "LH UH UT UF UC UO NR DI FI RL DC URX SI DPE DT UPE FF"  # Envoy's, in its order; ours last
+
+
 class Head(Protocol):
     """A message head, as far as the log reads it."""
 
@@ -36,6 +39,11 @@ MOMENTS = frozenset({"started", "request_received", "response_started", "ended"}
 def is_number(value: object) -> TypeGuard[float]:
     """Whether it is a number of seconds."""
     return isinstance(value, (int, float))
+
+
+def names(record: Record) -> list[str]:
+    """Return the names of a record's fields."""
+    return [field.name for field in fields(record)]
 
 
 @dataclass(eq=False)
@@ -93,7 +101,7 @@ class Record:
         The heads are left out. `now` is the moment on the monotonic clock.
         """
         found: dict[str, object] = {}
-        for name in NAMES:
+        for name in names(self):
             value = getattr(self, name)
             if name in MOMENTS:
                 found[name] = None if value is None else now - value
@@ -105,7 +113,7 @@ class Record:
     def of(cls, facts: dict[str, object], now: float) -> Record:
         """Undo `facts`; what does not fit is left as it is by default."""
         record = cls(0.0, now)
-        for name in NAMES:
+        for name in names(record):
             value, default = facts.get(name), getattr(record, name)
             if name in MOMENTS:
                 if is_number(value):
@@ -116,9 +124,6 @@ class Record:
 
     def flag(self, name: str) -> None:
         """Add a response flag, unless it is there; `-` is none."""
-        flags = self.flags.split(",") if self.flags is not None else []
-        if name not in {"-", *flags}:
-            self.flags = ",".join([*flags, name])
-
-
-NAMES = [field.name for field in fields(Record)]
+        flags = set() if self.flags is None else set(self.flags.split(","))
+        if name != "-":
+            self.flags = ",".join(sorted(flags | {name}, key=FLAGS.find))

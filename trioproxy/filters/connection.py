@@ -94,6 +94,14 @@ class Connection:
         """Send all of `data` to the client; raises OSError."""
         await self.transport.send(data)
 
+    async def noticed(self) -> None:
+        """Return when the client is to be told that the connection will be closed.
+
+        That is when a drain comes to it. A filter that speaks a protocol of its own finishes what
+        is under way, says goodbye in it, and returns; there is time until the drain's end.
+        """
+        await self.lifetime.wait_noticed()
+
     async def linger(self) -> bool:
         """Let the client read our last words: a close with unread input would reset them.
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from trioproxy.upstream.cluster import Cluster
     from trioproxy.upstream.connection import UpstreamConnection
 
-WINDOW = 64
+# Enough to keep both sides busy. A connection pauses while its offer waits behind the others.
+WINDOW = 8
 
 
 class Moving(Exception):
@@ -36,8 +37,6 @@ class Moving(Exception):
 
 class Adopter(Protocol):
     """A terminal network filter whose connections can move."""
-
-    hand_over: bool
 
     def refusal(self, offer: Offer) -> str:
         """Return why a connection of the previous generation cannot be had; empty if it can."""
@@ -147,7 +146,6 @@ class HandOver:
             return True
         for transport in transports:
             transport.shared = False
-        connection.lifetime.moving = False
         self.stay(connection.lifetime)
         return False
 

@@ -10,9 +10,11 @@ import trio
 from trioproxy.accesslog.record import Record
 from trioproxy.codec.errors import MalformedMessage
 from trioproxy.codec.messages import Response
+from trioproxy.codec.websocket import FrameTracker
 from trioproxy.drain.lifetime import Stand
 from trioproxy.errors import DownstreamClosed, DownstreamProtocolError, ProxyError
 from trioproxy.filters.exchange import Exchange, reason_phrase
+from trioproxy.filters.goodbye import Goodbye
 from trioproxy.filters.handover import Moving
 from trioproxy.filters.http1_response import ResponseWriter
 from trioproxy.filters.offer import HTTP1, Offer, to_bytes
@@ -139,7 +141,9 @@ class Http1Connection:
         host = cluster.host_named(offer.host)
         assert host is not None
         upstream = cluster.adopt(host, inheritance.take_socket())
-        tunnel = Tunnel(upstream, to_bytes(offer.back), manager.tunnel_idle_timeout)
+        frames = [FrameTracker.at(state) for state in offer.frames]
+        goodbye = Goodbye(manager.config.websocket_close_code, *frames) if frames else None
+        tunnel = Tunnel(upstream, to_bytes(offer.back), manager.tunnel_idle_timeout, goodbye)
         record = Record.of(offer.facts, perf_counter())
         self.requests, head = offer.requests, to_bytes(offer.head)
         record.request = manager.codec.parse_request(head.removesuffix(HEAD_END))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from trioproxy.codec.body import encode_chunk, encode_trailers
 from trioproxy.codec.errors import UnsafeMessage
 from trioproxy.codec.messages import Framing
-from trioproxy.errors import DownstreamClosed, DownstreamProtocolError
+from trioproxy.errors import DownstreamClosed, DownstreamProtocolError, UpstreamProtocolError
 from trioproxy.filters.offer import TUNNEL, Offer, to_text
 from trioproxy.filters.tunnel import Tunnel
 from trioproxy.wire.body import WholeBody, WireBody
@@ -126,7 +126,7 @@ class ResponseWriter:
         head = self._head(response, exchange, None)
         if framing is Framing.UNTIL_CLOSE:
             self.keep_alive = False
-        first = body.available() if isinstance(body, WireBody) else b""
+        first = self._first(body, exchange)
         record.bytes_sent = len(first)
         if framing is Framing.CHUNKED:
             head += encode_chunk(first)
@@ -140,6 +140,18 @@ class ResponseWriter:
         else:
             await self._send(head + first)
             await self._relay(body, exchange)
+
+    @staticmethod
+    def _first(body: AsyncIterable[bytes], exchange: Exchange) -> bytes:
+        """Return what of the body has come with the head; raises UpstreamProtocolError."""
+        if not isinstance(body, WireBody):
+            return b""
+        try:
+            return body.available()
+        except UpstreamProtocolError:
+            exchange.responded = False  # nothing has been sent: it can still be answered
+            exchange.record.details = None
+            raise
 
     async def _relay(self, body: AsyncIterable[bytes], exchange: Exchange) -> None:
         if isinstance(body, WireBody) and body.left >= PUMP_FROM:

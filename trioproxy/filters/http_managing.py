@@ -39,7 +39,6 @@ class HttpManaging:
         self.config = config
         self.tools = tools
         self.pipes = tools.pipes
-        self.hand_over = config.drain.hand_over
         self.wall_clock = tools.wall_clock
         self.codec = Codec(config.max_headers_count)
         self.stats = HttpStats(tools.stats, config.stat_prefix)
@@ -60,6 +59,7 @@ class HttpManaging:
             scope=f"http.{config.stat_prefix}",
             upgrades=frozenset(config.upgrades),
             tunnel_idle_timeout=self.tunnel_idle_timeout,
+            websocket_close_code=config.websocket_close_code,
         )
         filters = [prepared(each, lent) for each in config.http_filters]
         self._chain = chain(cast("list[Filter[Exchange]]", filters))

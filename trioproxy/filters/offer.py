@@ -20,8 +20,8 @@ class Offer:
     """Old to new: have this connection; until you answer I do not touch it, nor do you.
 
     `age` is in seconds. `forth` and `back` are base64 of what was read from the client and from
-    the upstream and not passed on yet, `head` of the request that became a tunnel; `facts` are
-    what the access log will say of it.
+    the upstream and not passed on yet, `head` of the request that became a tunnel; `frames` tell
+    where those of a WebSocket stand, and `facts` are what the access log will say of it.
     """
 
     kind: str
@@ -34,6 +34,7 @@ class Offer:
     forth: str = ""
     back: str = ""
     head: str = ""
+    frames: tuple[str, ...] = ()
     facts: dict[str, object] = attrs.field(factory=dict)
 
 

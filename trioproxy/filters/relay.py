@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from trioproxy.drain.lifetime import Rung
 from trioproxy.errors import DownstreamClosed, UpstreamReset
+from trioproxy.filters.goodbye import TIME_FOR_IT, Closing
 from trioproxy.filters.handover import Moving
 from trioproxy.filters.offer import Offer, to_text
 from trioproxy.reactor.flow import Flow
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trioproxy.filters.connection import Connection
+    from trioproxy.filters.goodbye import Goodbye
     from trioproxy.filters.tools import Tools
     from trioproxy.reactor.pump import Progress
     from trioproxy.upstream.connection import UpstreamConnection
@@ -26,6 +29,8 @@ class Relay:
 
     Or until the next generation has the connection: `describe` makes the offer, to which the relay
     adds what is on its way. Ended directions need no word: their end is seen and passed on again.
+
+    With a `goodbye` both sides are told before the connection's time is over.
     """
 
     def __init__(
@@ -38,6 +43,7 @@ class Relay:
         *,
         forth: bytes = b"",
         back: bytes = b"",
+        goodbye: Goodbye | None = None,
     ) -> None:
         self._client = client
         self._upstream = upstream
@@ -46,6 +52,10 @@ class Relay:
         self._forth = Flow(client.transport, upstream.transport, held=forth)
         self._back = Flow(upstream.transport, client.transport, held=back)
         self._pump = Pump([self._forth, self._back], tools.pipes, progress)
+        self._goodbye = goodbye
+        if goodbye is not None:
+            goodbye.listen(self._forth, self._back)
+            client.lifetime.alarm(self._close, Rung.LIFE, TIME_FOR_IT)
 
     def __repr__(self) -> str:
         return f"<Relay {self._client} to {self._upstream}>"
@@ -75,11 +85,21 @@ class Relay:
                     return await self._pump.run()
                 except Moving:
                     continue
+                except Closing:
+                    return await self._part()
         finally:
             lifetime.mover = None
 
     def _move(self) -> None:
         self._pump.interrupt(Moving())
+
+    def _close(self) -> None:
+        self._pump.interrupt(Closing())
+
+    async def _part(self) -> None:
+        assert self._goodbye is not None
+        await self._goodbye.say(self._forth, self._back)
+        await self._client.linger()
 
     async def _offer(self) -> bool:
         held = to_text(self._forth.held), to_text(self._back.held)
@@ -92,5 +112,6 @@ class Relay:
             host=upstream.host.name,
             forth=held[0],
             back=held[1],
+            frames=self._goodbye.frames if self._goodbye else (),
         )
         return await self._handover.offer(self._client, offer, upstream)

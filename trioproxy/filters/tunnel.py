@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from trioproxy.accesslog.record import Record
     from trioproxy.filters.connection import Connection
+    from trioproxy.filters.goodbye import Goodbye
     from trioproxy.filters.offer import Offer
     from trioproxy.filters.tools import Tools
     from trioproxy.reactor.pump import Progress
@@ -21,15 +22,22 @@ if TYPE_CHECKING:
 class Tunnel:
     """The body of a response that switches protocols: the connection to the upstream itself.
 
-    `held` was received from the upstream behind its response head.
+    `held` was received from the upstream behind its response head. A WebSocket has a `goodbye`.
     """
 
-    __slots__ = ("connection", "held", "idle_timeout")
+    __slots__ = ("connection", "goodbye", "held", "idle_timeout")
 
-    def __init__(self, connection: UpstreamConnection, held: bytes, idle_timeout: float) -> None:
+    def __init__(
+        self,
+        connection: UpstreamConnection,
+        held: bytes,
+        idle_timeout: float,
+        goodbye: Goodbye | None = None,
+    ) -> None:
         self.connection = connection
         self.held = held
         self.idle_timeout = idle_timeout
+        self.goodbye = goodbye
 
     async def run(
         self,
@@ -58,6 +66,13 @@ class Tunnel:
             stats.upstream_cx_rx_bytes_total.add(back)
 
         relay = Relay(
-            client, self.connection, tools, progress, describe, forth=said, back=self.held
+            client,
+            self.connection,
+            tools,
+            progress,
+            describe,
+            forth=said,
+            back=self.held,
+            goodbye=self.goodbye,
         )
         await relay.run()

@@ -81,7 +81,15 @@ async def open_plane(config: Config, writer: Writer, origin: Origin) -> AsyncIte
             numbers = itertools.count(1)
             for each in config.listeners:
                 plane.add(
-                    Listener(each, tools, connections, numbers, plane.arrived, plane.departed)
+                    Listener(
+                        each,
+                        tools,
+                        connections,
+                        numbers,
+                        config.drain,
+                        plane.arrived,
+                        plane.departed,
+                    )
                 )
             connections.start_soon(sweep.run)
             connections.start_soon(plane.accept)

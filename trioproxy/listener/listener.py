@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, cast
 
 import trio
 
+from trioproxy.config.drain import AS_ABOVE
 from trioproxy.drain.lifetime import Lifetime
+from trioproxy.drain.policy import Policy
 from trioproxy.errors import ProxyError
 from trioproxy.filters.chain import chain
 from trioproxy.filters.connection import Connection
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from trioproxy.config import listener as config
+    from trioproxy.config.drain import Rungs
     from trioproxy.filters.chain import Filter
     from trioproxy.filters.connection import SocketAddress
     from trioproxy.filters.handover import Adopter, Inheritance
@@ -44,7 +47,8 @@ class Listener:
         tools: Tools,
         connections: trio.Nursery,
         numbers: Iterator[int],
-        arrived: Callable[[Lifetime], None],
+        drain: Rungs,
+        arrived: Callable[[Listener, Lifetime], None],
         departed: Callable[[], None],
     ) -> None:
         self.config = config
@@ -61,6 +65,8 @@ class Listener:
         self._total = tools.stats.gauge("server.total_connections")
         filters = [prepared(each, tools) for each in config.chains[0].filters]
         self._chain = chain(cast("list[Filter[Connection]]", filters))
+        rungs = cast("Rungs", getattr(config.chains[0].filters[-1], "drain", AS_ABOVE))
+        self.policy = rungs.over(config.drain.over(drain.over(Policy())))
         # What a filter of one's own remembers of a connection, nobody can carry over.
         self._adopter = cast("Adopter", filters[0]) if len(filters) == 1 else None
 
@@ -70,7 +76,7 @@ class Listener:
     @property
     def moves(self) -> bool:
         """Whether its connections may go to the next generation."""
-        return self._adopter is not None and self._adopter.hand_over
+        return self._adopter is not None and self.policy.hand_over
 
     def refusal(self, offer: Offer) -> str:
         """Return why a connection of the previous generation cannot be had; empty if it can."""
@@ -121,6 +127,8 @@ class Listener:
             number=next(self._numbers),
             inheritance=inheritance,
         )
+        if self.policy.quiet is not None:
+            lifetime.quiet = self.policy.quiet
         self._enter(connection)
         try:
             with lifetime:
@@ -141,7 +149,7 @@ class Listener:
 
     def _enter(self, connection: Connection) -> None:
         self.living.add(connection.lifetime)
-        self._arrived(connection.lifetime)
+        self._arrived(self, connection.lifetime)
         if connection.inheritance is None:
             self._stats.downstream_cx_total.add()
         self._stats.downstream_cx_active.add()

@@ -7,19 +7,19 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import attrs
 import trio
 
-from trioproxy.drain.policy import Policy
+from trioproxy.drain.lifetime import Cause
 from trioproxy.filters.offer import OFFERS
 from trioproxy.listener.adoption import Adoption
 from trioproxy.reactor.accept import Acceptor
 from trioproxy.restart.channel import Channel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from trioproxy.accesslog.writer import AccessLogs
-    from trioproxy.drain.ladder import Ladder
     from trioproxy.drain.lifetime import Lifetime
     from trioproxy.filters.offer import Answer
     from trioproxy.filters.tools import Tools
@@ -28,6 +28,16 @@ if TYPE_CHECKING:
 log = logging.getLogger("trioproxy.listener")
 
 MOVE_AGAIN = 0.1  # seconds, for who was just between two waits
+
+
+@attrs.frozen
+class Draining:
+    """What connections are told for one cause; `since` is on Trio's clock, the rest in seconds."""
+
+    since: float
+    time: float
+    life: float
+    immediate: bool
 
 
 class Plane:
@@ -43,8 +53,7 @@ class Plane:
         self._accepting = trio.CancelScope()
         self._suspended = True
         self._resumed = trio.Event()
-        self._policy = Policy()
-        self._ladder: Callable[[], Ladder] | None = None
+        self._drains: dict[Cause, Draining] = {}
         self._departures = trio.lowlevel.ParkingLot()
 
     def __repr__(self) -> str:
@@ -116,34 +125,42 @@ class Plane:
         adoption = Adoption(Channel(sock, OFFERS), self._listeners)
         self._connections.start_soon(adoption.run)
 
-    def drain(self, drain: float, life: float, *, immediate: bool) -> None:
-        """Ask connections to leave within `drain` seconds and end them after `life` seconds.
+    def drain(self, cause: Cause, time: float, life: float, *, immediate: bool) -> None:
+        """Ask connections to leave within `time` seconds and end them after `life` seconds.
 
-        That holds for those that are still to come, too. Who can move is asked only to do that.
+        That holds for those that are still to come, too, as long as the cause stands. Where it is
+        a hot restart, who can move is asked only to do that.
         """
-        now, rng = trio.current_time(), self._tools.rng
-
-        def ladder() -> Ladder:
-            u = 0.0 if immediate else rng.random()
-            return self._policy.ladder(now, drain=drain, life=life, u=u)
-
-        self._ladder = ladder
-        moving = self._tools.handover.open
+        self._drains[cause] = Draining(trio.current_time(), time, life, immediate)
+        moving = cause is Cause.RESTART and self._tools.handover.open
         for listener in self._listeners.values():
             for lifetime in listener.living:
-                lifetime.moving = moving and listener.moves
-                rungs = ladder()
-                lifetime.tighten(rungs.unasked() if lifetime.moving else rungs)
+                lifetime.moving = lifetime.moving or (moving and listener.moves)
+                self._tell(listener, lifetime, cause)
         if moving:
             self._connections.start_soon(self._move)
 
-    def undrain(self) -> None:
-        """Ask nobody any more; who was told to leave goes on leaving."""
-        self._ladder = None
-        self._tools.handover.end()
+    def _tell(self, listener: Listener, lifetime: Lifetime, cause: Cause) -> None:
+        drain = self._drains[cause]
+        ladder = listener.policy.ladder(
+            drain.since,
+            drain=drain.time,
+            life=drain.life,
+            u=0.0 if drain.immediate else self._tools.rng.random(),
+        )
+        if cause is Cause.RESTART and lifetime.moving:
+            ladder = ladder.unasked()
+        lifetime.tighten(ladder, cause)
+
+    def undrain(self, cause: Cause) -> None:
+        """Withdraw a cause to leave; who was already told goes on leaving."""
+        if self._drains.pop(cause, None) is None:
+            return
+        if cause is Cause.RESTART:
+            self._tools.handover.end()
         for lifetime in self._lifetimes():
             lifetime.moving = False
-            lifetime.relax()
+            lifetime.relax(cause)
 
     async def emptied(self) -> None:
         """Return when no connection is left."""
@@ -156,7 +173,7 @@ class Plane:
         May be called again while it runs: the earlier end counts.
         """
         self.suspend()
-        self.drain(seconds, seconds, immediate=False)
+        self.drain(Cause.SHUTDOWN, seconds, seconds, immediate=False)
         with trio.move_on_after(seconds):
             await self.emptied()
 
@@ -181,14 +198,15 @@ class Plane:
 
     def stay(self, lifetime: Lifetime) -> None:
         """A connection does not move: it is asked to leave, as long as there is cause."""
-        lifetime.moving = False
-        if self._ladder is not None:
-            lifetime.tighten(self._ladder())
+        if lifetime.moving and Cause.RESTART in self._drains:
+            lifetime.moving = False
+            listener = next(each for each in self._listeners.values() if lifetime in each.living)
+            self._tell(listener, lifetime, Cause.RESTART)
 
-    def arrived(self, lifetime: Lifetime) -> None:
-        """Take note of a new connection."""
-        if self._ladder is not None:
-            lifetime.tighten(self._ladder())
+    def arrived(self, listener: Listener, lifetime: Lifetime) -> None:
+        """Take note of a new connection: what holds for the others holds for it."""
+        for cause in self._drains:
+            self._tell(listener, lifetime, cause)
 
     def departed(self) -> None:
         """Take note that a connection is gone."""

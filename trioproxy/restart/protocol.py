@@ -17,6 +17,9 @@ HAND_OVER = "hand_over"
 FEATURES: tuple[str, ...] = (HAND_OVER,)
 """What this program can do beyond version 1 of the protocol."""
 
+SECONDS = attrs.validators.ge(0.0)
+"""What a time has to be: not negative, and a number."""
+
 
 @attrs.frozen
 class Hello:
@@ -26,7 +29,7 @@ class Hello:
     """
 
     epoch: int | None
-    init_timeout: float
+    init_timeout: float = attrs.field(validator=SECONDS)
     layout: int
     version: int = PROTOCOL_VERSION
     features: tuple[str, ...] = FEATURES
@@ -40,7 +43,7 @@ class Welcome:
     """
 
     epoch: int
-    uptime: float
+    uptime: float = attrs.field(validator=SECONDS)
     version: int = PROTOCOL_VERSION
     features: tuple[str, ...] = FEATURES
 
@@ -82,14 +85,14 @@ class DrainListeners:
     """
 
     kept: tuple[int, ...]
-    life: float
+    life: float = attrs.field(validator=SECONDS)
 
 
 @attrs.frozen
 class Wait:
     """Parent to child: the answer takes this many seconds more; my own parent is leaving."""
 
-    seconds: float
+    seconds: float = attrs.field(validator=SECONDS)
 
 
 @attrs.frozen
@@ -107,7 +110,7 @@ class Draining:
 class Terminate:
     """Child to parent: be gone in so many seconds, and do not come back when I am gone."""
 
-    seconds: float = 0.0
+    seconds: float = attrs.field(default=0.0, validator=SECONDS)
 
 
 ToParent: TypeAlias = Hello | PassListenSockets | DrainListeners | Terminate

@@ -13,7 +13,7 @@ import trio
 from trioproxy.config.address import Address
 from trioproxy.restart.channel import Channel, Received
 from trioproxy.restart.credentials import Stranger, check_peer
-from trioproxy.restart.packets import ChannelError, close_all
+from trioproxy.restart.packets import BadMessage, ChannelError, close_all
 from trioproxy.restart.protocol import (
     TO_CHILD,
     Draining,
@@ -27,8 +27,8 @@ from trioproxy.restart.protocol import (
     Wait,
     Welcome,
 )
+from trioproxy.server.inherited import Inherited
 from trioproxy.server.place import StartFailed
-from trioproxy.server.sockets import Inherited
 from trioproxy.stats.layout import LAYOUT_VERSION
 from trioproxy.stats.region import LayoutMismatch, Region
 
@@ -70,12 +70,13 @@ class Lineage:
 class AsChild:
     """The session with the parent; without a parent, or when it is lost, nothing is done.
 
-    `gone` is set once there is none. `lost` says that there was one that may still hold names.
+    `gone` is set once there is none. `lost` says that there was one whose workers may still have
+    its ports, and `silent` that it lives and may have every name.
     """
 
     def __init__(self, channel: Channel[ToChild] | None, config: HotRestart) -> None:
         self.gone = trio.Event()
-        self.lost = False
+        self.lost = self.silent = False
         self._channel = channel
         self._config = config
         if channel is None:
@@ -178,15 +179,15 @@ class AsChild:
 
     def _lose(self, loss: ParentLost) -> None:
         """Go on without the parent; raises StartFailed where that is not wanted."""
-        silent = self._config.parent_silent
-        if isinstance(loss, ParentSilent) and silent.then == "exit":
+        self.silent = isinstance(loss, ParentSilent)
+        if self.silent and self._config.parent_silent.then == "exit":
             raise StartFailed(f"{loss} (hot_restart.parent_silent)")
         log.warning("%s; starting without it", loss)
         self.lost = True
         self.gone.set()
 
     async def _ask(self, question: ToParent, kind: type[Answer]) -> Received[Answer]:
-        """Return the answer to `question`; raises StartFailed if it is Refused, or ParentLost."""
+        """Return the answer to `question`; raises StartFailed if it is none, or ParentLost."""
         patience = self._config.parent_silent.after
         await self._send(question)
         while True:
@@ -200,26 +201,33 @@ class AsChild:
                     return Received(answer, received.fds)
                 case other:
                     close_all(received.fds)
-                    raise ParentLost(f"the parent says {type(other).__name__} out of turn")
+                    raise StartFailed(f"the parent says {type(other).__name__} out of turn")
 
     async def _hear(self, patience: float) -> Received[ToChild]:
-        """Return what the parent says within `patience` seconds; raises ParentLost."""
+        """Return what the parent says within `patience` seconds.
+
+        Raises ParentLost, or StartFailed where it is not to be understood.
+        """
         assert self._channel is not None
         with trio.move_on_after(patience):
             try:
                 return await self._channel.receive()
+            except BadMessage as error:
+                raise StartFailed(f"the parent speaks another language: {error}") from error
             except ChannelError as error:
                 raise ParentLost(f"the parent is gone: {error}") from error
         raise ParentSilent(f"the parent is silent for {patience:g} s")
 
     async def _send(self, message: ToParent) -> None:
-        """Send, unless that takes too long; raises ParentLost."""
+        """Send, unless that takes too long; raises ParentSilent.
+
+        A parent that is gone may have said why: let it be heard.
+        """
         assert self._channel is not None
         with trio.move_on_after(self._config.parent_silent.after):
-            try:
-                return await self._channel.send(message)
-            except ChannelError as error:
-                raise ParentLost(f"the parent is gone: {error}") from error
+            with suppress(ChannelError):
+                await self._channel.send(message)
+            return
         raise ParentSilent("the parent does not read what it is told")
 
 
@@ -247,32 +255,39 @@ async def search(options: Options) -> socket.socket | None:
     """Connect to the parent; None where none is needed. Raises StartFailed."""
     needed = options.restart_epoch != "auto" and not options.skip_hot_restart_on_no_parent
     address = options.control_address(options.base_id)
-    with trio.move_on_after(SEARCH if needed else 0):
-        log.info("looking for a parent at %s", address)
+    log.info("looking for a parent at %s", address)
+    with trio.move_on_after(SEARCH):
         while True:
-            sock = connect(address)
-            if sock is not None:
-                return sock
+            with suppress(BlockingIOError):  # its queue is full: it is there
+                sock = connect(address)
+                if sock is not None:
+                    return sock
+                if not needed:
+                    log.info("no parent at %s: starting without one", address)
+                    return None
             await trio.sleep(SEARCH_AGAIN)
-    if needed:
-        raise StartFailed(
-            f"no parent found at {address} in {SEARCH:g} s:"
-            f" is epoch {options.restart_epoch} right? see --base-id, --socket-path"
-            " and --skip-hot-restart-on-no-parent"
-        )
-    log.info("no parent at %s: starting without one", address)
-    return None
+    raise StartFailed(
+        f"no parent found at {address} in {SEARCH:g} s:"
+        f" is epoch {options.restart_epoch} right? see --base-id, --socket-path"
+        " and --skip-hot-restart-on-no-parent"
+    )
 
 
 def connect(address: Address) -> socket.socket | None:
-    """Connect to a control socket, if somebody is there; raises StartFailed if we may not."""
+    """Connect to a control socket, if somebody is there.
+
+    Raises StartFailed if we may not, and BlockingIOError if too many others wait there.
+    """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         sock.setblocking(False)
         sock.connect(address.sockaddr)
-    except (ConnectionRefusedError, FileNotFoundError, BlockingIOError):
+    except (ConnectionRefusedError, FileNotFoundError):
         sock.close()
         return None
+    except BlockingIOError:
+        sock.close()
+        raise
     except OSError as error:
         sock.close()
         raise StartFailed(f"cannot connect to {address}: {error.strerror}") from error

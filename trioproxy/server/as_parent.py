@@ -16,7 +16,7 @@ import trio
 
 from trioproxy.restart.channel import Channel, PeerGone
 from trioproxy.restart.credentials import Stranger, check_peer
-from trioproxy.restart.packets import ChannelError, close_all
+from trioproxy.restart.packets import BadMessage, close_all
 from trioproxy.restart.protocol import (
     HAND_OVER,
     TO_PARENT,
@@ -88,13 +88,22 @@ class AsParent:
                 await session.greet()
                 with self._only_one():
                     log.info("a next generation starts (%s)", peer)
-                    await session.run()
-            except (NotNow, Stranger) as reason:
+                    await self._be_parent(session)
+            except PeerGone:
+                return  # it said nothing yet
+            except (NotNow, Stranger, BadMessage) as reason:
                 log.warning("refusing a next generation: %s", reason)
-                with suppress(ChannelError), trio.move_on_after(PATIENCE):
+                with suppress(PeerGone), trio.move_on_after(PATIENCE):
                     await channel.send(Refused(str(reason)))
-            except ChannelError as error:
-                log.warning("the next generation is gone: %s", error)
+
+    async def _be_parent(self, session: Session) -> None:
+        """Run a session until the child dies; raises NotNow, BadMessage where it misbehaves."""
+        try:
+            await session.run()
+        except PeerGone:
+            leaving = self._generation.ending.asked.is_set()
+            consequence = "leaving all the same" if leaving else "serving as before"
+            log.warning("the next generation died: %s", consequence)
 
     @contextmanager
     def _only_one(self) -> Iterator[None]:
@@ -118,7 +127,7 @@ class Session:
         self._offers: Sequence[socket.socket] = ()
 
     async def greet(self) -> None:
-        """Hear Hello; raises NotNow where it does not fit, ChannelError where it does not come."""
+        """Hear Hello; raises NotNow where it does not fit, PeerGone or BadMessage."""
         hello = await self._hear(Hello)
         ours = (PROTOCOL_VERSION, LAYOUT_VERSION)
         if (hello.version, hello.layout) != ours:
@@ -131,7 +140,10 @@ class Session:
         self._patience = hello.init_timeout + PATIENCE
 
     async def run(self) -> None:
-        """Give the child what it asks for, undo it if it dies; raises NotNow, ChannelError."""
+        """Give the child what it asks for, and take it back when this raises.
+
+        Raises PeerGone where the child dies, NotNow and BadMessage where it misbehaves.
+        """
         generation = self._generation
         welcome = Welcome(generation.epoch, generation.uptime_all_epochs)
         await self._say(welcome, [generation.region.fd])
@@ -161,26 +173,32 @@ class Session:
             await self._generation.parent.dismiss(LAST_MOMENTS)
 
     async def _see_through(self) -> None:
-        """Leave when nothing is left, or at Terminate; returns if the child dies before."""
+        """Leave when nothing is left, or at Terminate; raises what ends the session."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._leave_when_empty)
-            with suppress(ChannelError):
-                await self._heed()
+            end = await self._heed()
             nursery.cancel_scope.cancel()
+        raise end
 
     async def _leave_when_empty(self) -> None:
+        ending = self._generation.ending
         await self._generation.supervisor.emptied()
-        self._generation.ending.ask("no connection is left", within=0)
+        await trio.lowlevel.checkpoint()  # who died in the same turn is heard first
+        if not ending.asked.is_set():
+            ending.ask("no connection is left", within=0)
 
-    async def _heed(self) -> None:
-        """Obey Terminate, as often as it is said, until the child is gone."""
+    async def _heed(self) -> Exception:
+        """Obey Terminate, as often as it is said; returns what makes an end of it."""
         self._patience = inf
-        while True:
-            seconds = (await self._hear(Terminate)).seconds
-            self._generation.ending.ask("the next generation says so", within=seconds)
+        try:
+            while True:
+                seconds = (await self._hear(Terminate)).seconds
+                self._generation.ending.ask("the next generation says so", within=seconds)
+        except (PeerGone, NotNow, BadMessage) as end:
+            return end
 
     async def _hear(self, kind: type[Message]) -> Message:
-        """Return what the child says next, if it is a `kind`; raises NotNow, ChannelError."""
+        """Return what the child says next, a `kind`; raises NotNow, PeerGone, BadMessage."""
         with trio.move_on_after(self._patience):
             received = await self._channel.receive()
             close_all(received.fds)
@@ -190,7 +208,7 @@ class Session:
         raise NotNow(f"no {kind.__name__} came in {self._patience:g} s")
 
     async def _say(self, message: ToChild, fds: Sequence[int] = ()) -> None:
-        """Say something; raises ChannelError where the child does not take it in time."""
+        """Say something; raises PeerGone where the child does not take it in time."""
         with trio.move_on_after(PATIENCE):
             return await self._channel.send(message, fds)
         raise PeerGone("it does not read what it is told")

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from trioproxy.config.options import Options
     from trioproxy.config.server import Config
     from trioproxy.server.as_child import AsChild, Lineage
+    from trioproxy.server.inherited import Inherited
     from trioproxy.server.log import ProcessLog
     from trioproxy.server.notify import Notifier
-    from trioproxy.server.sockets import Bound, Inherited, Sockets
+    from trioproxy.server.sockets import Bound, Sockets
     from trioproxy.server.supervisor import Supervisor
     from trioproxy.stats.locks import LockFile
     from trioproxy.stats.region import Region
@@ -59,13 +60,16 @@ class Ending:
         self._since = 0.0
 
     def ask(self, reason: str, status: int = 0, within: float | None = None) -> None:
-        """Leave in peace; asked again after more than a moment, leave at once."""
+        """Leave in peace; asked again after more than a moment, leave at once.
+
+        To be asked for less haste, in so many seconds, changes nothing.
+        """
         now = trio.current_time()
         if not self.asked.is_set():
             log.info("leaving: %s", reason)
             self._since, self.status, self.within = now, status, within
             self.asked.set()
-        elif now - self._since > SAME_REQUEST:
+        elif not within and now - self._since > SAME_REQUEST:
             log.warning("leaving at once: %s", reason)
             self.urged.set()
 
@@ -125,6 +129,8 @@ class Generation:
 
         Raises BindFailed, or StartFailed or a group of them.
         """
+        for each in self._unwanted():
+            each.sock.close()  # while we have it, nobody else can have the port
         if self.parent.absent:
             self.admin.listen()
             self.admin_door.open()
@@ -152,7 +158,8 @@ class Generation:
 
     async def leave(self) -> None:
         """Finish what is in flight, within the shutdown time; returns when no worker is left."""
-        self.enter(Phase.DRAINING)
+        if self.phase is not Phase.DRAINING:
+            self.enter(Phase.DRAINING)
         self.control_door.close()
         shutdown, within = self.config.shutdown, self.ending.within
         seconds = shutdown.time if within is None else max(within, LAST_WORDS)
@@ -185,11 +192,18 @@ class Generation:
     def _own_sockets(self) -> None:
         for bound in self.passable:
             bound.sharers.discard(Sharer.PARENT)
+        for each in self._unwanted():
+            each.clear()
 
     def _kept(self) -> list[int]:
         """Return which of the sockets that the parent passed are in use here, too."""
+        unwanted = self._unwanted()
+        return [place for place, each in enumerate(self.inherited) if each not in unwanted]
+
+    def _unwanted(self) -> list[Inherited]:
+        """Return the sockets that were passed and are not in use here."""
         ours = {bound.sock for bound in self.passable}
-        return [place for place, each in enumerate(self.inherited) if each.sock in ours]
+        return [each for each in self.inherited if each.sock not in ours]
 
 
 async def cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:

@@ -23,23 +23,31 @@ log = logging.getLogger("trioproxy.main")
 
 @contextmanager
 def passing_on(generation: Generation) -> Iterator[Sequence[Bound]]:
-    """All listen sockets, which another process has, too, for the time being."""
+    """All listen sockets, which another process has, too, for the time being.
+
+    If this ends by an error, it has not got them any more.
+    """
     sockets = generation.passable
     for bound in sockets:
         bound.sharers.add(Sharer.CHILD)
     try:
         yield sockets
-    finally:
-        if not generation.ending.asked.is_set():
+    except Exception:
+        for bound in sockets:
+            bound.sharers.discard(Sharer.CHILD)
+        if generation.ending.asked.is_set():
+            generation.sockets.refuse()
+        else:
             for bound in sockets:
-                bound.sharers.discard(Sharer.CHILD)
+                bound.listen()
+        raise
 
 
 @asynccontextmanager
 async def giving_way(
     generation: Generation, removed: Sequence[Bound], life: float
 ) -> AsyncIterator[None]:
-    """Accept no more and drain; unless it is left for good, it ends in serving as before.
+    """Accept no more and drain; an error ends it in serving as before, if we are to serve at all.
 
     Connects to the `removed` sockets are refused. What is left after `life` seconds is cut.
     """
@@ -47,9 +55,10 @@ async def giving_way(
         await _close(generation, removed)
         await _drain(generation, life)
         yield
-    finally:
+    except Exception:
         if not generation.ending.asked.is_set():
             await _come_back(generation, removed)
+        raise
 
 
 async def open_hand_over(generation: Generation) -> list[socket.socket]:
@@ -85,7 +94,6 @@ async def _drain(generation: Generation, life: float) -> None:
 
 
 async def _come_back(generation: Generation, removed: Sequence[Bound]) -> None:
-    log.warning("the next generation died: serving as before")
     for bound in removed:
         try:
             bound.restore()

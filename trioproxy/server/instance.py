@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from trioproxy.admin.instance import State
+from trioproxy.drain.lifetime import Cause
 from trioproxy.server.generation import Generation, Phase
 from trioproxy.server.log import NAMES, ROOT, set_level
 from trioproxy.server.messages import Drain, SetLogLevel, Suspend
@@ -109,7 +110,7 @@ class AdminInstance:
     async def drain_listeners(self, *, graceful: bool, keep_open: bool) -> None:
         drain = self.config.drain
         immediate = drain.strategy == "immediate"
-        await self.generation.supervisor.tell(Drain(drain.time, inf, immediate=immediate))
+        await self.generation.supervisor.tell(Drain(drain.time, inf, immediate, Cause.ADMIN.value))
         if keep_open:
             return
         if graceful:

@@ -25,11 +25,12 @@ from trioproxy.server.as_child import open_parent
 from trioproxy.server.as_parent import AsParent
 from trioproxy.server.children import open_children
 from trioproxy.server.generation import Ending, Generation, Phase, cancel_when
+from trioproxy.server.inherited import systemd_sockets
 from trioproxy.server.limits import dump_stacks_to, raise_descriptor_limit
 from trioproxy.server.log import open_log
 from trioproxy.server.notify import Notifier
 from trioproxy.server.place import StartFailed
-from trioproxy.server.sockets import BindFailed, open_sockets, systemd_sockets
+from trioproxy.server.sockets import BindFailed, open_sockets
 from trioproxy.server.supervisor import Crew, Supervisor
 from trioproxy.server.wanted import open_control, wanted_by_admin, wanted_by_listeners
 from trioproxy.server.zygote import fork_zygote, name_process
@@ -44,9 +45,9 @@ if TYPE_CHECKING:
     from trioproxy.config.server import Config
     from trioproxy.server.as_child import AsChild
     from trioproxy.server.children import Children
+    from trioproxy.server.inherited import Inherited
     from trioproxy.server.log import ProcessLog
     from trioproxy.server.plane import OpenPlane
-    from trioproxy.server.sockets import Inherited
     from trioproxy.server.zygote import Seed
     from trioproxy.stats.locks import LockFile
     from trioproxy.stats.region import Region
@@ -146,13 +147,11 @@ async def open_generation(
     lineage, region = await parent.meet(epoch)
     with region, lock_restart(region) as lock, region.claim(lineage.epoch, MAIN) as writer:
         inherited = [*await parent.sockets(), *passed]
-        beside, rng = parent.lost, random.SystemRandom()
+        rng, listeners = random.SystemRandom(), wanted_by_listeners(config, options.concurrency)
         with (
-            open_control(options, rng, inherited, beside=beside) as (base_id, control),
-            open_sockets(wanted_by_admin(config), inherited, beside=beside) as admin,
-            open_sockets(
-                wanted_by_listeners(config, options.concurrency), inherited, beside=beside
-            ) as web,
+            open_control(options, rng, inherited, beside=parent.silent) as (base_id, control),
+            open_sockets(wanted_by_admin(config), inherited, beside=parent.lost) as admin,
+            open_sockets(listeners, inherited, beside=parent.lost) as web,
         ):
             crew = Crew(lineage.epoch, options.concurrency, config.shutdown.time, web, region.fd)
             yield Generation(

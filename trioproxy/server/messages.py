@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import attrs
 
+from trioproxy.drain.lifetime import Cause
 from trioproxy.restart.wire import Vocabulary
 
 
@@ -74,11 +75,15 @@ class Refuse:
 
 @attrs.frozen
 class Drain:
-    """Main to worker: ask connections to leave within `time`, end them after `life` seconds."""
+    """Main to worker: ask connections to leave within `time`, end them after `life` seconds.
+
+    `cause` is the value of a `Cause`.
+    """
 
     time: float
     life: float
     immediate: bool = False
+    cause: str = Cause.RESTART.value
 
 
 @attrs.frozen
@@ -95,7 +100,9 @@ class Adopt:
 
 @attrs.frozen
 class Resume:
-    """Main to worker: the drain is off; who was already told to leave goes on leaving."""
+    """Main to worker: that drain is off; who was already told to leave goes on leaving."""
+
+    cause: str = Cause.RESTART.value
 
 
 @attrs.frozen

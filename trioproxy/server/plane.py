@@ -11,6 +11,7 @@ import attrs
 if TYPE_CHECKING:
     import socket
 
+    from trioproxy.drain.lifetime import Cause
     from trioproxy.stats.region import Region
     from trioproxy.stats.writer import Writer
 
@@ -47,7 +48,7 @@ class DataPlane(Protocol):
     def close_listeners(self) -> None:
         """Accept no more, ever, and let go of the listen sockets; others may have them, too."""
 
-    def drain(self, time: float, life: float, /, *, immediate: bool) -> None:
+    def drain(self, cause: Cause, time: float, life: float, /, *, immediate: bool) -> None:
         """Ask connections to leave within `time` seconds and end them after `life` seconds."""
 
     def hand_over(self, sock: socket.socket, /) -> None:
@@ -56,8 +57,8 @@ class DataPlane(Protocol):
     def adopt(self, sock: socket.socket, /) -> None:
         """Take connections that the worker at the other end offers."""
 
-    def undrain(self) -> None:
-        """Ask nobody any more; who was told to leave goes on leaving."""
+    def undrain(self, cause: Cause, /) -> None:
+        """Withdraw a cause to leave; who was already told goes on leaving."""
 
     async def emptied(self) -> None:
         """Return when no connection is left."""

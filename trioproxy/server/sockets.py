@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import enum
 import logging
-import os
 import socket
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
-from trioproxy.config.address import Address
-from trioproxy.server.paths import SocketFile, bind_path
+from trioproxy.server.inherited import local_address
+from trioproxy.server.paths import SocketFile, bind_path, path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from trioproxy.config.address import Address
+    from trioproxy.server.inherited import Inherited
 
 log = logging.getLogger("trioproxy.main")
-
-FIRST_SYSTEMD_FD = 3
 
 
 class BindFailed(Exception):
@@ -44,29 +43,6 @@ class Wanted:
     kind: socket.SocketKind = socket.SOCK_STREAM
 
 
-@attrs.frozen(eq=False)
-class Inherited:
-    """A socket that somebody else bound, and what was configured there.
-
-    `lent`: it is systemd's for ever. Else it is a parent's.
-    """
-
-    listener: str
-    address: Address
-    sock: socket.socket
-    lent: bool
-
-    def fits(self, want: Wanted) -> bool:
-        """Say whether this is what is wanted; only for a port 0 does the name matter."""
-        if self.sock.type != want.kind:
-            return False
-        if self.address == want.address and (
-            not want.address.free or self.listener == want.listener
-        ):
-            return True
-        return local_address(self.sock) == want.address
-
-
 class Sharer(enum.Enum):
     """A generation that has our sockets, too."""
 
@@ -86,6 +62,7 @@ class Bound:
     address: Address
     index: int
     backlog: int
+    mode: str
     sock: socket.socket
     file: SocketFile | None = None
     lent: bool = False
@@ -101,20 +78,20 @@ class Bound:
         """Where it really listens: port 0 has become a port."""
         return local_address(self.sock)
 
-    def adopt(self, want: Wanted, origin: Inherited) -> None:
-        """Be what is wanted now, as far as others who have it may be asked that."""
+    def adopt(self, origin: Inherited) -> None:
+        """Take note that its owner has it, too."""
         self.lent = origin.lent
         if not self.lent:
             self.sharers.add(Sharer.PARENT)
-            if self.file is not None:
-                self.file.set_mode(want.mode)
 
     def listen(self) -> None:
-        """Let the kernel queue connections; raises BindFailed."""
+        """Let the kernel queue connections, with our backlog and mode; raises BindFailed."""
         try:
             self.sock.listen(self.backlog)
         except OSError as error:
             raise BindFailed.of(self.listener, self.address, error) from error
+        if self.file is not None and not self.lent:
+            self.file.set_mode(self.mode)
 
     def refuse(self) -> None:
         """Have the kernel refuse connections, in every process; what is queued is reset."""
@@ -133,8 +110,16 @@ class Bound:
         if self.file is not None:
             self.file.show()
             return
+        local = self.local
+        self._listen_at(local)
+        # Shut twice, as by two processes, a socket would shut each connection that it accepts; shut
+        # while it listens, it forgets that.
+        self.refuse()
+        self._listen_at(local)
+
+    def _listen_at(self, local: Address) -> None:
         with suppress(OSError):  # only what was bound to port 0 has let go of its port
-            self.sock.bind(self.local.sockaddr)
+            self.sock.bind(local.sockaddr)
         self.listen()
 
     def close(self) -> None:
@@ -196,48 +181,25 @@ def open_sockets(
 ) -> Iterator[Sockets]:
     """Bind all that is wanted, or take it from `inherited`; at the end close it and unlink paths.
 
-    `beside`: somebody of our like may still have the port. Raises BindFailed with nothing left
-    bound.
+    `beside`: a parent that is lost may still have the port or path. Raises BindFailed with nothing
+    left bound.
     """
     with ExitStack() as stack:
         every: list[Bound] = []
         for want in wanted:
             taken = [each for each in inherited if each.fits(want)]
-            group = [each.sock for each in taken] or _new_group(want, beside=beside)
-            file = SocketFile(Path(want.address.path)) if is_file(want.address) else None
+            crossed = any(each.crosses(want) for each in inherited)
+            group = [each.sock for each in taken] or _new_group(want, beside=beside or crossed)
+            file = SocketFile.of(want.address)
             for index, sock in enumerate(group):
-                bound = Bound(want.listener, want.address, index, want.backlog, sock, file)
+                bound = Bound(
+                    want.listener, want.address, index, want.backlog, want.mode, sock, file
+                )
                 stack.callback(bound.close)
                 every.append(bound)
                 if taken:
-                    bound.adopt(want, taken[index])
+                    bound.adopt(taken[index])
         yield Sockets(every)
-
-
-def is_file(address: Address) -> bool:
-    """Say whether listening there leaves a file."""
-    return bool(address.path) and not address.path.startswith("@")
-
-
-def systemd_sockets(environment: Mapping[str, str], pid: int) -> list[Inherited]:
-    """Take over the sockets that systemd passed to the process `pid`, if to that one."""
-    if environment.get("LISTEN_PID") != str(pid):
-        return []
-    count = int(environment.get("LISTEN_FDS", "0"))
-    passed = range(FIRST_SYSTEMD_FD, FIRST_SYSTEMD_FD + count)
-    for fd in passed:
-        os.set_inheritable(fd, False)
-    sockets = [socket.socket(fileno=fd) for fd in passed]
-    return [Inherited("", local_address(sock), sock, lent=True) for sock in sockets]
-
-
-def local_address(sock: socket.socket) -> Address:
-    """Return where a socket is bound."""
-    name = sock.getsockname()
-    if sock.family == socket.AF_UNIX:
-        path = f"@{name[1:].decode()}" if isinstance(name, bytes) else name
-        return Address(socket.AF_UNIX, path=path)
-    return Address(sock.family, name[0], name[1])
 
 
 def _new_group(want: Wanted, *, beside: bool) -> list[socket.socket]:
@@ -253,10 +215,11 @@ def _new_group(want: Wanted, *, beside: bool) -> list[socket.socket]:
 def _bind_group(want: Wanted, undo: ExitStack, *, beside: bool) -> list[socket.socket]:
     if want.address.family == socket.AF_UNIX:
         sock = undo.enter_context(_new_socket(socket.AF_UNIX, want.kind))
-        if is_file(want.address):
-            bind_path(sock, Path(want.address.path), int(want.mode, 8))
-        else:
+        path = path_of(want.address)
+        if path is None:
             sock.bind(want.address.sockaddr)
+        else:
+            bind_path(sock, path, int(want.mode, 8), replace=beside)
         return [sock]
     first = undo.enter_context(_new_socket(want.address.family))
     if beside:

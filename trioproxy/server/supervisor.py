@@ -163,7 +163,7 @@ class Supervisor:
                 self._standing["logs"] = message
             case Accept() | Suspend():
                 self._standing["accepting"] = message
-            case Drain() | Resume():
-                self._standing["draining"] = message
+            case Drain(cause=cause) | Resume(cause=cause):
+                self._standing[f"drain {cause}"] = message
             case Shutdown() | Terminate():
                 self._standing["leaving"] = message

@@ -9,7 +9,7 @@ from errno import EADDRINUSE
 from typing import TYPE_CHECKING
 
 from trioproxy.config.options import LARGEST
-from trioproxy.server.sockets import BindFailed, Inherited, Sockets, Wanted, open_sockets
+from trioproxy.server.sockets import BindFailed, Sockets, Wanted, open_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from trioproxy.config.options import Options
     from trioproxy.config.server import Config
+    from trioproxy.server.inherited import Inherited
 
 log = logging.getLogger("trioproxy.main")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trioproxy.drain.lifetime import Cause
 from trioproxy.restart.channel import Channel, Received
 from trioproxy.restart.packets import ChannelError
 from trioproxy.server.log import fold, set_level
@@ -83,7 +84,6 @@ async def serve(
         ):
             identity = Identity(start.epoch, start.worker, start.workers, region, writer)
             async with open_plane(identity) as plane:
-                await channel.send(Ready())
                 await Worker(channel, plane, process_log, sockets, start.shutdown_time).obey()
     except Exception as error:  # a worker ends here, and main should know why
         log.critical("worker %d failed", start.worker, exc_info=True)
@@ -133,9 +133,10 @@ class Worker:
         self._emptying = trio.CancelScope()
 
     async def obey(self) -> None:
-        """Do what main says until it says to leave, or is gone."""
+        """Say that it is ready, then do what main says until it says to leave, or is gone."""
         async with trio.open_nursery() as nursery:
             try:
+                await self._channel.send(Ready())
                 while True:
                     received = await self._channel.receive()
                     await self._do(received, nursery)
@@ -172,10 +173,10 @@ class Worker:
         match message:
             case Refuse(listeners=listeners):
                 self._plane.refuse(listeners)
-            case Drain(time=time, life=life, immediate=immediate):
-                self._plane.drain(time, life, immediate=immediate)
-            case Resume():
-                self._plane.undrain()
+            case Drain(time=time, life=life, immediate=immediate, cause=cause):
+                self._plane.drain(Cause(cause), time, life, immediate=immediate)
+            case Resume(cause=cause):
+                self._plane.undrain(Cause(cause))
                 self._emptying.cancel()
 
     async def _keep_house(self, message: ToWorker) -> None:

@@ -335,10 +335,19 @@ async def test_the_access_log_knows_both_connections(serving: Serving) -> None:
     assert isinstance(line["number"], int)
 
 
-@pytest.mark.xfail(strict=True, reason="nobody looks while it connects")
 async def test_a_client_leaves_while_the_proxy_connects(serving: Serving) -> None:
     async with serving(tcp(endpoints="$deaf", cluster="connect_timeout: 4s")) as proxy:
         await proxy.party("client")
         await proxy.until("cluster.app.upstream_cx_active", 1)
         await proxy.play("client >> (reset)")
         await proxy.until("cluster.app.upstream_cx_active", 0)
+    assert [line["flags"] for line in proxy.log] == ["DC"]
+
+
+async def test_a_client_half_closes_while_the_proxy_connects(serving: Serving) -> None:
+    """It still wants an answer."""
+    async with serving(tcp(endpoints="$deaf", cluster="connect_timeout: 200ms")) as proxy:
+        await proxy.party("client")
+        await proxy.until("cluster.app.upstream_cx_active", 1)
+        await proxy.play("client >> (fin) \n client << (fin)")
+    assert [line["flags"] for line in proxy.log] == ["UF"]

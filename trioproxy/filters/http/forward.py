@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trioproxy.codec.websocket import FrameTracker
 from trioproxy.errors import (
     ProxyError,
     TryTimeout,
@@ -16,6 +17,7 @@ from trioproxy.errors import (
     UpstreamReset,
     UpstreamTimeout,
 )
+from trioproxy.filters.goodbye import Goodbye
 from trioproxy.filters.http.attempt import SAFE_TO_REPEAT, Attempt, StaleConnection
 from trioproxy.filters.http.upload import AnsweredEarly, Upload
 from trioproxy.filters.tunnel import Tunnel
@@ -153,7 +155,10 @@ class Forwarding:
             raise UpstreamProtocolError("switches protocols though nobody asked it to")
         held, attempt.reader.pending = attempt.reader.pending, b""
         attempt.reader.received -= len(held)  # it is counted with what flows
-        tunnel = Tunnel(attempt.connection, held, self._tools.tunnel_idle_timeout)
+        code = self._tools.websocket_close_code
+        websocket = exchange.request.upgrade.lower() == "websocket"
+        goodbye = Goodbye(code, FrameTracker(), FrameTracker()) if websocket else None
+        tunnel = Tunnel(attempt.connection, held, self._tools.tunnel_idle_timeout, goodbye)
         await exchange.send(response, tunnel)
 
     @property

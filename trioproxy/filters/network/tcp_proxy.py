@@ -8,11 +8,11 @@ import trio
 
 from trioproxy.accesslog.record import Record
 from trioproxy.config.access_log import AccessLog
-from trioproxy.config.drain import AS_THE_SERVER, FilterDrain
+from trioproxy.config.drain import AS_ABOVE, Rungs
 from trioproxy.config.marks import ClusterName, Count, Name
 from trioproxy.config.route import WeightedCluster, one_of
 from trioproxy.config.units import Seconds
-from trioproxy.drain.lifetime import Stand
+from trioproxy.drain.lifetime import Lifetime, Stand
 from trioproxy.errors import ConnectFailed, ProxyError
 from trioproxy.filters.chain import Forward
 from trioproxy.filters.connection import Connection, local_address
@@ -20,6 +20,7 @@ from trioproxy.filters.handover import missing_host
 from trioproxy.filters.offer import TCP, Offer, to_bytes
 from trioproxy.filters.relay import Relay
 from trioproxy.filters.tools import Tools
+from trioproxy.reactor.epoll import GONE
 from trioproxy.stats.downstream import TcpStats
 from trioproxy.upstream.cluster import Cluster
 from trioproxy.upstream.connection import UpstreamConnection
@@ -43,7 +44,7 @@ class TcpProxy:
         Seconds | None, "A connection is closed when it is so old"
     ] = None
     access_log: Annotated[AccessLog | None, "A line for each connection; null: none"] = None
-    drain: Annotated[FilterDrain, "How its connections leave"] = AS_THE_SERVER
+    drain: Annotated[Rungs, "How its connections leave"] = AS_ABOVE
 
     def __attrs_post_init__(self) -> None:
         one_of(self, "cluster", "weighted_clusters")
@@ -68,7 +69,6 @@ class TcpProxying:
         self._clusters = [tools.clusters[each.name] for each in weighted]
         self._weights = [each.weight for each in weighted]
         self._idle_timeout = config.idle_timeout or inf
-        self.hand_over = config.drain.hand_over
 
     async def __call__(self, connection: Connection, _forward: Forward[Connection]) -> None:
         """Proxy one connection until both directions have ended, or its time has come."""
@@ -80,8 +80,7 @@ class TcpProxying:
         except ProxyError as failure:
             record.flags, record.details = failure.flag, str(failure)
         finally:
-            if connection.lifetime.expired:
-                self._note_expiry(connection, record)
+            self._note_end(connection.lifetime, record)
             record.ended = trio.current_time()
             if self._log is not None and not connection.moved:
                 self._log(record)
@@ -97,7 +96,7 @@ class TcpProxying:
         if self.config.max_downstream_connection_duration is not None:
             lifetime.limit(self.config.max_downstream_connection_duration)
         lifetime.stand(Stand.LIFE, inf)
-        upstream = self._inherited(connection) or await self._connect(record)
+        upstream = self._inherited(connection) or await self._connect(connection, record)
         lifetime.stand(Stand.LIFE, self._idle_timeout)
         record.upstream_host = upstream.host.name
         record.upstream_local = local_address(upstream.transport.sock)
@@ -110,9 +109,21 @@ class TcpProxying:
         finally:
             upstream.close()
 
-    async def _connect(self, record: Record) -> UpstreamConnection:
+    async def _connect(self, connection: Connection, record: Record) -> UpstreamConnection:
+        """Connect for as long as the client is there; raises ProxyError."""
+
+        def hung_up(event: int) -> None:
+            if event & GONE:  # FIN alone is a half-close
+                connection.lifetime.abandon()
+
+        connection.transport.on_hangup = hung_up
+        try:
+            return await self._connect_to_one(self._choose(), record)
+        finally:
+            connection.transport.on_hangup = None
+
+    async def _connect_to_one(self, cluster: Cluster, record: Record) -> UpstreamConnection:
         """Connect to one host after another; raises the last failure."""
-        cluster = self._choose()
         record.cluster = cluster.name
         tried: list[Host] = []
         while True:
@@ -182,9 +193,12 @@ class TcpProxying:
         record.downstream_local = connection.local
         return record
 
-    def _note_expiry(self, connection: Connection, record: Record) -> None:
-        if connection.lifetime.worn_out:
+    def _note_end(self, lifetime: Lifetime, record: Record) -> None:
+        """Count and log that it was ended by its time, or because its client had left."""
+        if lifetime.abandoned:
+            record.flags = "DC"
+        elif lifetime.expired and lifetime.worn_out:
             record.flags = "DT"
             self._stats.max_downstream_connection_duration.add()
-        else:
+        elif lifetime.expired:
             self._stats.idle_timeout.add()

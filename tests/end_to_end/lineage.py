@@ -19,7 +19,7 @@ from trioproxy.restart.channel import BlockingChannel
 from trioproxy.restart.protocol import TO_CHILD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from trioproxy.restart.protocol import ToChild
 
@@ -52,29 +52,35 @@ class Generations:
     """
 
     def __init__(
-        self, directory: Path, hot_restart: str = "{}", *, hand_over: bool = False
+        self,
+        directory: Path,
+        hot_restart: str = "{}",
+        *,
+        hand_over: bool = False,
+        socket_path: str = "",
+        options: Sequence[str] = (),
     ) -> None:
+        socket_path = socket_path or str(directory / "control")
+        self.control = f"{socket_path}_0"
         self.all: list[Instance] = []
         self._clients: list[Client] = []
-        self.control = directory / "control_0"
         self.web, self.admin = free_port(), free_port()
-        config = directory / "proxy.yaml"
-        config.write_text(
-            CONFIG.format(
-                admin=self.admin,
-                web=self.web,
-                hot_restart=hot_restart,
-                hand_over=str(hand_over).lower(),
-            )
+        config = CONFIG.format(
+            admin=self.admin,
+            web=self.web,
+            hot_restart=hot_restart,
+            hand_over=str(hand_over).lower(),
         )
         self.command = [
-            *(*PROXY, "-c", str(config), "--concurrency", "2"),
-            *("--socket-path", str(directory / "control"), "--restart-epoch", "auto"),
+            *(*PROXY, "--config-yaml", config, "--concurrency", "2"),
+            *("--socket-path", socket_path, "--restart-epoch", "auto", *options),
         ]
+
+    start = Instance
 
     def begin(self) -> Instance:
         """Begin the next generation."""
-        self.all.append(Instance(self.command))
+        self.all.append(self.start(self.command))
         return self.all[-1]
 
     def serve(self) -> Instance:
@@ -93,7 +99,7 @@ class Generations:
     def dial(self) -> BlockingChannel[ToChild]:
         """Connect to the control socket as a child does."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        sock.connect(str(self.control))
+        sock.connect(self.control)
         sock.settimeout(PATIENCE)
         return BlockingChannel(sock, TO_CHILD)
 
