@@ -94,7 +94,8 @@ async def serve_admin(generation: Generation, sock: socket) -> None:
     from trioproxy.server.instance import AdminInstance
 
     async with trio.open_nursery() as nursery:
-        with open_admin(AdminInstance(generation, nursery)) as admin:
+        allow_hosts = generation.config.admin.allow_hosts if generation.config.admin else ()
+        with open_admin(AdminInstance(generation, nursery), allow_hosts) as admin:
             await admin.serve(sock)
 
 

@@ -125,6 +125,7 @@ async def test_nobody_listens(serving: Serving) -> None:
             "upstream_cx_destroy": 1,
             "upstream_cx_connect_fail": 1,
             "upstream_cx_connect_attempts_exceeded": 1,
+            "upstream_rq_pending_failure_eject": 1,
         }
     (line,) = proxy.log
     assert line["flags"] == "UF"
