@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from benchmarks.report import Cell, Row
 
-WIDTH, LEFT, RIGHT = 760, 250, 130
+WIDTH, LEFT, RIGHT = 800, 250, 170
 TOP, BAR, GAP, BOTTOM = 64, 15, 16, 34
-COLOURS = ("#8f9aa8", "#3f86d8", "#3aa169", "#e0772f")
+COLOURS = ("#8f9aa8", "#3f86d8", "#3aa169", "#e0772f", "#b8862b")
 STYLE = """
 .card { fill: #ffffff } text { fill: #1f2328; font: 12px system-ui, sans-serif }
 text { stroke: #ffffff; stroke-width: 3px; paint-order: stroke }
@@ -62,7 +62,7 @@ def frame(systems: Sequence[str], end: float, height: int) -> list[str]:
     parts = [f'<rect class="card" width="{WIDTH}" height="{height}" rx="6"/>']
     parts.append(text(16, 24, "Cost per operation, Envoy = 1 (less is better)"))
     for index, name in enumerate(systems):
-        x = LEFT + 110 * index
+        x = LEFT + 105 * index
         parts.append(f'<rect x="{x}" y="34" width="10" height="10" fill="{colour(index)}"/>')
         parts.append(text(x + 15, 43, title_of(name)))
     bottom = height - BOTTOM

@@ -34,9 +34,7 @@ class Program:
         """The pids of the program and its descendants, parents first."""
         pids = [self.popen.pid]
         for pid in pids:  # grows while it is walked
-            for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                with contextlib.suppress(OSError):
-                    pids += map(int, children.read_text().split())
+            pids += children_of(pid)
         return pids
 
     def cpu_seconds(self) -> float:
@@ -54,7 +52,7 @@ class Program:
     def end(self) -> None:
         """Ask the program to end, then kill what is left of its tree."""
         with contextlib.ExitStack() as stack:
-            handles = [stack.enter_context(handle_of(pid)) for pid in self.tree()]
+            handles = open_handles(self.tree(), stack)
             self.popen.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.popen.wait(END_GRACE)
@@ -105,6 +103,24 @@ def handle_of(pid: int) -> Iterator[int]:
         yield handle
     finally:
         os.close(handle)
+
+
+def open_handles(pids: Sequence[int], stack: contextlib.ExitStack) -> list[int]:
+    """A pidfd of each process that is not gone, closed with `stack`."""
+    handles = []
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            handles.append(stack.enter_context(handle_of(pid)))
+    return handles
+
+
+def children_of(pid: int) -> list[int]:
+    """The pids of a process's children; nothing for a process that is gone."""
+    pids: list[int] = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            pids += map(int, children.read_text().split())
+    return pids
 
 
 def cpu_ticks(pid: int) -> int:

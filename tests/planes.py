@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from trioproxy.config.server import Config
+    from trioproxy.listener.plane import Plane
 
     Handler = Callable[[trio.SocketStream, str, bytes], Awaitable[None]]
 
@@ -34,6 +35,7 @@ class Proxy:
 
     ports: Mapping[str, int]
     reader: Reader
+    plane: Plane
 
     @property
     def url(self) -> str:
@@ -81,7 +83,7 @@ async def open_proxy(
         config = aimed(config, ports, upstreams or {})
         async with open_plane(config, writer, Origin()) as plane:
             plane.start(sockets)
-            yield Proxy(ports, reader)
+            yield Proxy(ports, reader, plane)
 
 
 def aimed(config: Config, ports: Mapping[str, int], upstreams: Mapping[str, int]) -> Config:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
 from planes import open_proxy, open_upstream, say
 
 from trioproxy.cli.main import main
+from trioproxy.drain.lifetime import Cause
 from trioproxy.filters.registry import REGISTRY
 from trioproxy.filters.testing import Upstream, ask, talk
 
@@ -277,6 +279,25 @@ async def test_chaos() -> None:
         chosen = await proxy.ask(get(headers="x-chaos: abort\r\n"))
         assert status(chosen) == 503
         assert proxy.counter("http.web.fault.aborts_injected") == 1
+
+
+async def test_polite() -> None:
+    """A transaction that is under way is finished, then the client is told goodbye."""
+    async with example("polite") as proxy, await proxy.connect() as stream:
+        await stream.send_all(b"BEGIN\r\nfirst\r\n")
+        proxy.plane.drain(Cause.RESTART, 0, 90, immediate=True)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        await stream.send_all(b"second\r\nCOMMIT\r\n")
+        heard = b"".join([data async for data in stream])
+        assert heard == b"250 committed 2\r\n221 restarting, please come again\r\n"
+
+
+async def test_polite_to_who_waits_for_nothing() -> None:
+    async with example("polite") as proxy, await proxy.connect() as stream:
+        await stream.send_all(b"BEGIN\nCOMMIT\nBEG")
+        await until(stream, b"250 committed 0\r\n")
+        proxy.plane.drain(Cause.RESTART, 0, 90, immediate=True)
+        assert b"".join([data async for data in stream]).startswith(b"221 ")
 
 
 PAGE = (CONFIGS.parent / "docs" / "filters.md").read_text()

@@ -97,7 +97,7 @@ class UpstreamProtocolError(UpstreamError):
 
 
 class UpstreamTimeout(UpstreamError):
-    """The route's timeout ran out before the response head."""
+    """The route's timeout ran out before the response head, whatever it was spent on."""
 
     status = 504
     flag = "UT"

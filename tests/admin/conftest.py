@@ -76,10 +76,6 @@ class FakeInstance:
     async def reopen_logs(self) -> None:
         self.told.append("reopen logs")
 
-    async def reset_counters(self) -> None:
-        self.told.append("reset counters")
-        self.writer.reset_counters()
-
     async def fail_health(self) -> None:
         self.state = State.DRAINING
 

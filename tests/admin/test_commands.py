@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from admin.conftest import FakeInstance
     from trioproxy.admin.view import View
+    from trioproxy.stats.writer import Writer
 
 
 @pytest.mark.parametrize(
     ("path", "told"),
     [
         ("/reopen_logs", "reopen logs"),
-        ("/reset_counters", "reset counters"),
         ("/quitquitquit", "leave"),
         ("/drain_listeners", "drain graceful=False keep_open=False"),
         ("/drain_listeners?graceful", "drain graceful=True keep_open=False"),
@@ -34,6 +34,18 @@ async def test_a_command_is_passed_on(
     answer = await client.post(path)
     assert (answer.status_code, answer.text) == (200, "OK\n")
     assert instance.told == [told]
+
+
+async def test_counters_are_reset_and_gauges_are_not(
+    client: httpx.AsyncClient, view: View, worker: Writer
+) -> None:
+    """A86."""
+    worker.counter("rq_total").add(5)
+    assert (await client.post("/reset_counters")).text == "OK\n"
+    snapshot = view.stats.snapshot()
+    assert snapshot.counters["rq_total"] == 0
+    assert snapshot.counters["cluster_manager.cluster_added"] == 0
+    assert snapshot.gauges["cluster_manager.active_clusters"] == 2
 
 
 async def test_health_can_be_failed_and_restored(client: httpx.AsyncClient) -> None:

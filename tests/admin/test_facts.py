@@ -9,6 +9,7 @@ import pytest
 
 from trioproxy import __version__
 from trioproxy.admin.instance import State
+from trioproxy.admin.version import BUILD
 from trioproxy.cli.main import main
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ async def test_server_info(client: httpx.AsyncClient) -> None:
     """A85."""
     info = (await client.get("/server_info")).json()
     assert info["version"].split("/")[1] == __version__
+    assert info["build"] == BUILD
     assert info["state"] == "LIVE"
     assert (info["uptime_current_epoch"], info["uptime_all_epochs"]) == ("15s", "222s")
     assert info["hot_restart_initializing"] is False

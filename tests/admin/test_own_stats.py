@@ -64,11 +64,3 @@ def test_parents_connections_are_those_of_all_older_generations(view: View, regi
 @pytest.mark.parametrize(("version", "number"), [("0.1.0", 100), ("1.22.3", 12203)])
 def test_a_version_is_a_number(version: str, number: int) -> None:
     assert version_number(version) == number
-
-
-async def test_resetting_counters_leaves_gauges(view: View, instance: FakeInstance) -> None:
-    """A86, main's own share."""
-    await instance.reset_counters()
-    snapshot = view.stats.snapshot()
-    assert snapshot.counters["cluster_manager.cluster_added"] == 0
-    assert snapshot.gauges["cluster_manager.active_clusters"] == 2

@@ -138,6 +138,54 @@ async def test_an_answer_that_is_being_sent_is_finished(
     assert received > 50_000_000
 
 
+class Slow:
+    """Sends the head, then waits to be told before it sends the body."""
+
+    def __init__(self) -> None:
+        self.halfway, self.go_on = trio.Event(), trio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        self.halfway.set()
+        await self.go_on.wait()
+        await send({"type": "http.response.body", "body": b"all of it"})
+
+
+async def read_all(stream: trio.SocketStream) -> bytes:
+    return b"".join([data async for data in stream])
+
+
+async def test_nobody_who_asked_or_is_about_to_ask_goes_without_an_answer(
+    listening: socket.socket,
+) -> None:
+    """A36: an answer in the making is finished, and a newcomer's request is heard."""
+    slow = Slow()
+    asked = await trio.open_tcp_stream(*listening.getsockname())
+    newcomer = await trio.open_tcp_stream(*listening.getsockname())
+    async with asked, newcomer, trio.open_nursery() as nursery:
+        nursery.start_soon(Server(slow).serve, listening)
+        await asked.send_all(REQUEST)
+        await slow.halfway.wait()
+        nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await trio.testing.wait_all_tasks_blocked()
+            slow.go_on.set()
+            assert (await read_all(asked)).endswith(b"all of it\r\n0\r\n\r\n")
+            await newcomer.send_all(REQUEST)
+            answer = await read_all(newcomer)
+            assert b"connection: close" in answer.lower()
+            assert answer.endswith(b"all of it\r\n0\r\n\r\n")
+
+
+@pytest.mark.timeout(10)
+async def test_who_has_been_answered_is_not_waited_for(
+    instance: FakeInstance, listening: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "GRACE", 60)
+    async with httpx.AsyncClient(base_url=url(listening)) as client, served(instance, listening):
+        assert (await client.get("/ready")).text == "LIVE\n"
+
+
 async def test_a_connection_that_fails_costs_nobody_else(
     instance: FakeInstance, listening: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

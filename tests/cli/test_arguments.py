@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import attrs
 import pytest
 
-from trioproxy.cli.arguments import UsageError, parse
+from trioproxy.cli.arguments import Parser, UsageError, add_drain, add_restart, parse
 from trioproxy.config.options import Options
 
 
@@ -95,3 +96,14 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     names = {field.name for field in attrs.fields(Options)} | {"version", "hot_restart_version"}
     for name in names:
         assert f"--{name.replace('_', '-')}" in page
+
+
+def test_what_concerns_restarts_is_documented() -> None:
+    """Each option has a row in the page, and each row is an option."""
+    page = (Path(__file__).parents[2] / "docs" / "hot-restart.md").read_text()
+    section = page.partition("## The options of trioproxy")[2].partition("\n## ")[0]
+    parser = Parser()
+    add_restart(parser)
+    add_drain(parser)
+    rows = re.findall(r"^\| `(--[\w-]+)` \|", section, re.MULTILINE)
+    assert set(rows) == set(parser.names) - {"--help", "--shutdown-time-s"}

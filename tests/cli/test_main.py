@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from trioproxy import __version__
+from trioproxy.admin.version import BUILD
 
 DOCS = Path(__file__).parents[2] / "docs"
 GOOD = """\
@@ -120,7 +121,7 @@ def test_what_cannot_be_followed_ends_with_the_reason(
 
 def test_versions() -> None:
     """A07: the version of hot restart is `<protocol>.<layout>`, or `disabled`."""
-    assert trioproxy("--version").stdout == f"trioproxy {__version__}\n"
+    assert trioproxy("--version").stdout == f"trioproxy {__version__} ({BUILD})\n"
     assert re.fullmatch(r"\d+\.\d+\n", trioproxy("--hot-restart-version").stdout)
     disabled = trioproxy("--hot-restart-version", "--disable-hot-restart")
     assert (disabled.returncode, disabled.stdout) == (0, "disabled\n")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import attrs
 
 from trioproxy.codec import body
 from trioproxy.codec.errors import MalformedMessage
+from trioproxy.codec.memo import Memo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,6 +18,12 @@ if TYPE_CHECKING:
     from trioproxy.codec.messages import Request
 
 CRLF = b"\r\n"
+
+
+def memo_sizes(codec: Codec) -> list[int]:
+    """How many lines, names and the like each of a codec's memos holds."""
+    held = [getattr(codec, name) for name in dir(codec)]
+    return [len(memo) for memo in held if isinstance(memo, Memo)]
 
 
 @attrs.define
@@ -29,7 +37,8 @@ class Exchange:
     @property
     def said(self) -> tuple[object, ...]:
         """Everything, in a form that compares."""
-        request = vars(self.request).copy()
+        names = [field.name for field in dataclasses.fields(self.request)]
+        request = {name: getattr(self.request, name) for name in names}
         request["headers"] = self.request.headers.fields
         return (request, self.payload, self.trailers)
 

@@ -12,7 +12,10 @@ FILE = Path("proxy.yaml")
 
 
 def test_what_the_command_line_says_wins_over_the_file() -> None:
-    config = Config(drain=Drain(1.0, "immediate", 2.0), shutdown=Shutdown(3.0, lame_duck=4.0))
+    config = Config(
+        drain=Drain(time=1.0, strategy="immediate", parent_shutdown_time=2.0),
+        shutdown=Shutdown(3.0, lame_duck=4.0),
+    )
     assert Options(FILE).over(config) == config
     options = Options(
         FILE,
@@ -22,7 +25,9 @@ def test_what_the_command_line_says_wins_over_the_file() -> None:
         shutdown_time_s=0.0,
     )
     assert options.over(config) == attrs.evolve(
-        config, drain=Drain(0.0, "gradual", 6.0), shutdown=Shutdown(0.0, lame_duck=4.0)
+        config,
+        drain=Drain(time=0.0, strategy="gradual", parent_shutdown_time=6.0),
+        shutdown=Shutdown(0.0, lame_duck=4.0),
     )
 
 

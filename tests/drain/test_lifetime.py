@@ -1,25 +1,28 @@
 from __future__ import annotations
 
+from functools import reduce
 from itertools import pairwise
 from math import inf
 from random import Random
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 import trio
 import trio.lowlevel
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
 from trioproxy.drain.ladder import STAY, Ladder
-from trioproxy.drain.lifetime import Lifetime, Stand
+from trioproxy.drain.lifetime import Cause, Lifetime, Stand
 from trioproxy.drain.policy import Policy
 from trioproxy.drain.sweep import FINEST_GRAIN, GRAIN, Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from trio.testing import MockClock
 
 ULP = 1e-9
 LATE = FINEST_GRAIN + ULP
@@ -37,6 +40,14 @@ async def spent(life: Lifetime, act: Callable[[], Awaitable[object]] = trio.slee
         await act()
     assert life.expired
     return trio.current_time() - begun
+
+
+async def test_whose_peer_has_left_is_ended_and_has_not_expired(sweep: Sweep) -> None:
+    with Lifetime(sweep) as life:
+        life.abandon()
+        await trio.sleep_forever()
+    assert life.abandoned
+    assert not life.expired
 
 
 @pytest.mark.parametrize("timeout", [0.0, 0.02, 0.2, 1.0, 4.9])
@@ -255,19 +266,93 @@ async def test_ten_thousand_are_told_without_a_stall(
     """To tell is to set a few attributes: no scope is touched, and the sweep is not moved."""
     await trio.sleep(0.1)
     lives = [Lifetime(sweep) for _ in range(10_000)]
-    moves = 0
-    hurry = sweep.hurry
-
-    def counting(when: float) -> None:
-        nonlocal moves
-        before = sweep._next
-        hurry(when)
-        moves += sweep._next != before
-
-    sweep.hurry = counting  # type: ignore[method-assign]
+    looks = sweep._next, sweep._sleep.deadline
     rng = Random(7)
     now = trio.current_time()
     for life in lives:
         life.stand(Stand.IDLE, 3600)
         life.tighten(Policy().ladder(now, drain=600, life=900, u=rng.random()))
-    assert moves == 0
+    assert (sweep._next, sweep._sleep.deadline) == looks
+
+
+@attrs.define
+class Watch:
+    """A clock that stands."""
+
+    now: float
+
+
+TIMES = st.lists(st.floats(1, 100), min_size=4, max_size=4).map(sorted)
+TOLD = st.lists(st.tuples(st.sampled_from(Cause), TIMES), max_size=8)
+
+
+@given(TOLD, st.sets(st.sampled_from(Cause)))
+def test_each_cause_has_its_ladder(told: list[tuple[Cause, list[float]]], gone: set[Cause]) -> None:
+    """A62: whatever the order; the rungs only tighten, and a withdrawn cause leaves no trace."""
+
+    async def check() -> None:
+        begun = trio.current_time()
+        life = Lifetime(Sweep(Watch(begun)))
+        every = [(cause, Ladder(*(begun + time for time in times))) for cause, times in told]
+        for cause, ladder in every:
+            before = life.ladder
+            life.tighten(ladder, cause)
+            assert life.ladder == before.tightened(ladder)
+        for cause in gone:
+            life.relax(cause)
+        standing = [ladder for cause, ladder in every if cause not in gone]
+        assert life.ladder == reduce(Ladder.tightened, standing, STAY)
+
+    trio.run(check, clock=MockClock())
+
+
+async def test_who_was_told_for_a_cause_goes_on_leaving_for_it(
+    autojump_clock: MockClock, sweep: Sweep
+) -> None:
+    life = Lifetime(sweep)
+    now = trio.current_time()
+    life.tighten(Ladder(now + 1, now + 2, now + 3, now + 3), Cause.RESTART)
+    life.tighten(Ladder(now + 5, now + 6, now + 7, now + 7), Cause.ADMIN)
+    await trio.sleep(1.5)
+    life.relax(Cause.RESTART)
+    life.relax(Cause.ADMIN)
+    assert life.ladder == Ladder(now + 1, now + 2, now + 3, now + 3)
+
+
+async def test_who_waits_for_the_notice(autojump_clock: MockClock, sweep: Sweep) -> None:
+    """The earliest of all ladders counts, one that is withdrawn before its time does not."""
+    life = Lifetime(sweep)
+    begun = trio.current_time()
+    with life:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(life.wait_noticed)
+            await trio.testing.wait_all_tasks_blocked()
+            life.tighten(Ladder(begun + 9), Cause.ADMIN)
+            life.tighten(Ladder(begun + 2), Cause.RESTART)
+            await trio.sleep(1)
+            life.relax(Cause.RESTART)
+        assert in_time(trio.current_time() - begun, 9)
+        await life.wait_noticed()
+        assert life.noticed
+
+
+@pytest.mark.parametrize(
+    ("quiet", "moves_until", "expected"), [(2.0, 0, 10.0), (2.0, 20, 22.0), (inf, 0, 99.0)]
+)
+async def test_what_flows_ends_in_a_quiet_moment(
+    autojump_clock: MockClock, sweep: Sweep, quiet: float, moves_until: int, expected: float
+) -> None:
+    """A66: once it is noticed, where no byte has come for so long, if that is wanted."""
+    life = Lifetime(sweep)
+    life.quiet = quiet
+    now = trio.current_time()
+
+    async def flow() -> None:
+        life.stand(Stand.LIFE, 3600)
+        life.tighten(Ladder(now + 10, now + 50, now + 90, now + 99))
+        for _ in range(moves_until):
+            await trio.sleep(1)
+            life.touch()
+        await trio.sleep_forever()
+
+    assert in_time(await spent(life, flow), expected)

@@ -11,14 +11,18 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import attrs
 import pytest
+import trio
+from witness import YAML, Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 PATIENCE = 20.0  # seconds until a test is given up
 ECHO_PROXY = Path(__file__).with_name("echo_proxy.py")
@@ -125,7 +129,7 @@ class Instance:
         self.log.append(line)
         if ready := re.search(r"worker (\d+) \(pid (\d+)\) is ready", line):
             self.workers[int(ready[1])] = int(ready[2])
-        if listens := re.search(r"(\w+) listens on .*:(\d+)$", line):
+        if listens := re.search(r"([\w-]+) listens on .*:(\d+)$", line):
             self.ports[listens[1]] = int(listens[2])
         return line
 
@@ -142,6 +146,70 @@ class StartEcho(Protocol):
         passed: socket.socket | None = None,
         **options: object,
     ) -> Instance: ...
+
+
+class Running(Protocol):
+    """Runs `trioproxy` itself: a context manager around an instance that serves."""
+
+    def __call__(
+        self, yaml: str, directory: Path, *options: str, workers: int = 1
+    ) -> AbstractContextManager[Instance]: ...
+
+
+@contextmanager
+def run_proxy(yaml: str, directory: Path, *options: str, workers: int = 1) -> Iterator[Instance]:
+    """Run `trioproxy` on a configuration; `directory` is where its paths begin."""
+    file = directory / "proxy.yaml"
+    file.write_text(yaml)
+    command = [sys.executable, "-m", "trioproxy", "-c", str(file), "--use-dynamic-base-id"]
+    instance = Instance([*command, "--concurrency", str(workers), *options])
+    try:
+        instance.wait_serving()
+        yield instance
+    finally:
+        instance.kill_all()
+
+
+@pytest.fixture(scope="session")
+def running() -> Running:
+    """`with running(yaml, directory) as proxy:` a real main with real workers."""
+    return run_proxy
+
+
+@attrs.frozen
+class Before:
+    """A real proxy of two workers before a listen socket; `url` is that of its listener `web`."""
+
+    proxy: Instance
+    upstream: socket.socket
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.proxy.ports['web']}"
+
+    def listener(self) -> trio.SocketListener:
+        """Return the upstream for one test to serve."""
+        return trio.SocketListener(trio.socket.from_stdlib_socket(self.upstream.dup()))
+
+
+@pytest.fixture(scope="module")
+def before(
+    request: pytest.FixtureRequest, running: Running, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Before]:
+    """The proxy that the module's YAML describes, `$origin` being the address of its upstream."""
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        yaml = request.module.YAML.replace("$origin", "{}:{}".format(*upstream.getsockname()))
+        with running(yaml, tmp_path_factory.mktemp("proxy"), workers=2) as proxy:
+            yield Before(proxy, upstream)
+
+
+@pytest.fixture(scope="session")
+def witness(running: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Witness]:
+    """Sees what of a client's bytes reaches the upstream of a real proxy."""
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        yaml = YAML.replace("$origin", "{}:{}".format(*upstream.getsockname()))
+        with running(yaml, tmp_path_factory.mktemp("proxy")) as proxy:
+            yield Witness(upstream, proxy)
 
 
 _base_ids = iter(range(1000))
@@ -182,22 +250,3 @@ def echo(start_echo: StartEcho) -> Instance:
     instance = start_echo()
     instance.wait_serving()
     return instance
-
-
-@pytest.fixture
-def start_proxy(tmp_path: Path) -> Iterator[Callable[[str], Instance]]:
-    """Start the whole program with a configuration; returns when it serves."""
-    instances: list[Instance] = []
-
-    def start(config: str) -> Instance:
-        path = tmp_path / "proxy.yaml"
-        path.write_text(config)
-        options = ["--use-dynamic-base-id", "--concurrency", "2"]
-        command = [sys.executable, "-m", "trioproxy", "-c", str(path), *options]
-        instances.append(Instance(command))
-        instances[-1].wait_serving()
-        return instances[-1]
-
-    yield start
-    for instance in instances:
-        instance.kill_all()

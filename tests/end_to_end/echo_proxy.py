@@ -28,8 +28,9 @@ from trioproxy.server.main import run
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
+    from trioproxy.drain.lifetime import Cause
     from trioproxy.server.generation import Generation
     from trioproxy.server.plane import Identity
 
@@ -68,24 +69,40 @@ class Echo:
         for scope in self.accepting:
             scope.cancel()
 
-    def drain(self, time: float, life: float, *, immediate: bool) -> None:
-        self.told.append(f"drain {time} {life} {immediate}")
+    def refuse(self, listeners: Collection[str]) -> None:
+        self.told.append(f"refuse {listeners}")
 
-    def undrain(self) -> None:
-        self.told.append("undrain")
+    def hand_over(self, sock: socket.socket) -> None:
+        self.told.append("hand over")
+        sock.close()
+
+    def adopt(self, sock: socket.socket) -> None:
+        self.told.append("adopt")
+        sock.close()
+
+    def close_listeners(self) -> None:
+        self.suspend()
+        for listener in self.listeners:
+            listener.socket.close()
+
+    def drain(self, cause: Cause, time: float, life: float, *, immediate: bool) -> None:
+        self.told.append(f"drain {cause.value} {time} {life} {immediate}")
+
+    def undrain(self, cause: Cause) -> None:
+        self.told.append(f"undrain {cause.value}")
 
     async def shutdown(self, seconds: float) -> None:
         self.suspend()
         with trio.move_on_after(seconds):
-            while self.active:
-                self.empty = trio.Event()
-                await self.empty.wait()
+            await self.emptied()
+
+    async def emptied(self) -> None:
+        while self.active:
+            self.empty = trio.Event()
+            await self.empty.wait()
 
     def reopen_logs(self) -> None:
         self.told.append("reopen_logs")
-
-    def reset_counters(self) -> None:
-        self.identity.writer.reset_counters()
 
     def set_health(self, *, failed: bool) -> None:
         self.told.append(f"health {'failed' if failed else 'ok'}")

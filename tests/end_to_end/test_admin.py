@@ -1,19 +1,24 @@
-"""The admin interface of the whole program: what it commands reaches every worker."""
+"""The admin interface of real processes."""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import httpx
+import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
+    from pathlib import Path
 
-    from conftest import Instance
+    from conftest import Instance, Running
 
-CONFIG = """
+YAML = """
 admin: {address: 127.0.0.1:0, allow_hosts: [proxy.example]}
 listeners:
 - name: web
@@ -24,57 +29,114 @@ listeners:
       http_filters: [{health_check: {path: /healthz}}, router: {}]
       routes: [{match: {prefix: /}, direct_response: {status: 204}}]
 """
+ASKED = "http.web.downstream_rq_total"
+ACTIVE = "http.web.downstream_cx_active"
 ENOUGH = 64  # connections that reach every worker, but for one time in 2 ** 63
 
 
-def admin_of(instance: Instance) -> str:
-    return f"http://127.0.0.1:{instance.ports['admin']}"
+@pytest.fixture
+def proxy(running: Running, tmp_path: Path) -> Iterator[Instance]:
+    options = ("--admin-address-path", str(tmp_path / "admin"))
+    with running(YAML, tmp_path, *options, workers=2) as proxy:
+        yield proxy
 
 
-def statuses(instance: Instance, path: str) -> set[int]:
+@pytest.fixture
+def admin(proxy: Instance, tmp_path: Path) -> Iterator[httpx.Client]:
+    """A09: a file says where admin is."""
+    address = (tmp_path / "admin").read_text()
+    assert address == f"127.0.0.1:{proxy.ports['admin']}"
+    with httpx.Client(base_url=f"http://{address}") as client:
+        yield client
+
+
+def ask(proxy: Instance, count: int) -> None:
+    """Ask for something so often, each time on a new connection."""
+    for _ in range(count):
+        with proxy.connect() as client:
+            client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert client.recv(1000).startswith(b"HTTP/1.1 204 ")
+
+
+def stat(admin: httpx.Client, name: str) -> int:
+    text = admin.get("/stats", params={"filter": f"^{re.escape(name)}$"}).text
+    return int(text.removeprefix(f"{name}: "))
+
+
+def test_it_tells_what_serves(admin: httpx.Client) -> None:
+    """A07: the version of hot restart is the one that the command line says."""
+    command = [sys.executable, "-m", "trioproxy", "--hot-restart-version"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert admin.get("/hot_restart_version").text == said.strip()
+    assert admin.get("/ready").text == "LIVE\n"
+    assert "web::127.0.0.1:" in admin.get("/listeners").text
+    assert admin.get("/server_info").json()["command_line_options"]["concurrency"] == 2
+
+
+def test_counters_are_exact_over_workers_and_their_deaths(
+    proxy: Instance, admin: httpx.Client
+) -> None:
+    ask(proxy, 50)
+    assert stat(admin, ASKED) == 50
+    os.kill(proxy.workers[0], signal.SIGKILL)
+    proxy.wait_for("killed by SIGKILL")
+    assert stat(admin, ASKED) == 50
+    proxy.wait_for("is ready")
+    ask(proxy, 50)
+    assert stat(admin, ASKED) == 100
+
+
+def test_what_changes_something_is_posted(proxy: Instance, admin: httpx.Client) -> None:
+    """A84, A86."""
+    ask(proxy, 10)
+    with proxy.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        client.recv(1000)
+        while stat(admin, ACTIVE) > 1:
+            pass  # the others are gone, but their workers may not have been told yet
+        assert admin.get("/reset_counters").status_code == 405
+        assert stat(admin, ASKED) == 11
+        assert admin.post("/reset_counters").text == "OK\n"
+        assert stat(admin, ASKED) == 0
+        assert stat(admin, ACTIVE) == 1
+
+
+def statuses(proxy: Instance, path: str) -> set[int]:
     """Return what the workers answer, each on connections of its own."""
-    url = f"http://127.0.0.1:{instance.ports['web']}{path}"
+    url = f"http://127.0.0.1:{proxy.ports['web']}{path}"
     return {httpx.get(url).status_code for _ in range(ENOUGH)}
 
 
 def test_failed_health_reaches_every_worker_and_whoever_replaces_one(
-    start_proxy: Callable[[str], Instance],
+    proxy: Instance, admin: httpx.Client
 ) -> None:
     """A68."""
-    instance = start_proxy(CONFIG)
-    with httpx.Client(base_url=admin_of(instance)) as admin:
-        check_health(instance, admin)
-
-
-def check_health(instance: Instance, admin: httpx.Client) -> None:
-    assert statuses(instance, "/healthz") == {200}
+    assert statuses(proxy, "/healthz") == {200}
 
     assert admin.post("/healthcheck/fail").text == "OK\n"
     ready = admin.get("/ready")
     assert (ready.status_code, ready.text) == (503, "DRAINING\n")
-    assert statuses(instance, "/healthz") == {503}
-    assert statuses(instance, "/else") == {204}
+    assert statuses(proxy, "/healthz") == {503}
+    assert statuses(proxy, "/else") == {204}
 
-    os.kill(instance.workers[0], signal.SIGKILL)
-    instance.wait_for("killed by SIGKILL")
-    instance.wait_for("is ready")
-    assert statuses(instance, "/healthz") == {503}
+    os.kill(proxy.workers[0], signal.SIGKILL)
+    proxy.wait_for("killed by SIGKILL")
+    proxy.wait_for("is ready")
+    assert statuses(proxy, "/healthz") == {503}
 
     assert admin.post("/healthcheck/ok").text == "OK\n"
     ready = admin.get("/ready")
     assert (ready.status_code, ready.text) == (200, "LIVE\n")
-    assert statuses(instance, "/healthz") == {200}
+    assert statuses(proxy, "/healthz") == {200}
 
 
-def test_the_servers_own_statistics(start_proxy: Callable[[str], Instance]) -> None:
+def test_the_servers_own_statistics(proxy: Instance, admin: httpx.Client) -> None:
     """A83, for a single generation."""
-    instance = start_proxy(CONFIG)
-    url = admin_of(instance)
-    with instance.connect(), instance.connect(), httpx.Client(base_url=url) as admin:
-        while admin.get("/stats?filter=server.total_connections").text[-2:] != "2\n":
+    with proxy.connect(), proxy.connect():
+        while stat(admin, "server.total_connections") < 2:
             pass
         stats = admin.get("/stats?format=json&filter=^server").json()["stats"]
-    values = {stat["name"]: stat["value"] for stat in stats if "name" in stat}
+    values = {each["name"]: each["value"] for each in stats if "name" in each}
     assert {
         "server.live": 1,
         "server.state": 0,
@@ -91,8 +153,12 @@ def test_the_servers_own_statistics(start_proxy: Callable[[str], Instance]) -> N
     assert histogram["values"][0]["cumulative"] > 1
 
 
-def test_names_that_the_operator_allows(start_proxy: Callable[[str], Instance]) -> None:
-    instance = start_proxy(CONFIG)
-    for host, status in (("proxy.example", 200), ("evil.example", 403)):
-        answer = httpx.get(f"{admin_of(instance)}/ready", headers={"host": host})
-        assert answer.status_code == status
+@pytest.mark.parametrize(("host", "status"), [("proxy.example", 200), ("evil.example", 403)])
+def test_names_that_the_operator_allows(admin: httpx.Client, host: str, status: int) -> None:
+    assert admin.get("/ready", headers={"host": host}).status_code == status
+
+
+def test_it_ends_the_proxy(proxy: Instance, admin: httpx.Client) -> None:
+    assert admin.get("/quitquitquit").status_code == 405
+    assert admin.post("/quitquitquit").text == "OK\n"
+    assert proxy.wait_gone() == 0

@@ -344,7 +344,16 @@ async def test_a_slow_head_times_out(serving: Serving) -> None:
             client << (fin)
             """
         )
-        assert proxy.counted("http.web")["downstream_rq_header_timeout"] == 1
+        assert proxy.counted("http.web") == {
+            "downstream_cx_total": 1,
+            "downstream_cx_destroy": 1,
+            "downstream_rq_total": 1,
+            "downstream_rq_completed": 1,
+            "downstream_rq_4xx": 1,
+            "downstream_rq_header_timeout": 1,
+        }
+    assert [(line["status"], line["flags"]) for line in proxy.log] == [(408, None)]
+    assert proxy.log[0]["details"] == "request_header_timeout"
 
 
 async def test_drops_of_a_head_win_no_time(serving: Serving) -> None:
@@ -425,7 +434,6 @@ async def test_a_malformed_request_is_refused_and_logged(serving: Serving) -> No
     assert [(line["status"], line["flags"]) for line in proxy.log] == [(400, "DPE")]
 
 
-@pytest.mark.xfail(strict=True, reason="completed, but never begun")
 async def test_a_request_that_was_refused_counts_as_one(serving: Serving) -> None:
     async with serving(http()) as proxy:
         await proxy.play(
@@ -435,9 +443,10 @@ async def test_a_request_that_was_refused_counts_as_one(serving: Serving) -> Non
             client >> (close)
             """
         )
-        await proxy.quiet()
+        await proxy.until("http.web.downstream_cx_active")
         assert proxy.counted("http.web") == {
             "downstream_cx_total": 1,
+            "downstream_cx_destroy": 1,
             "downstream_cx_protocol_error": 1,
             "downstream_rq_total": 1,
             "downstream_rq_completed": 1,

@@ -77,7 +77,6 @@ async def test_via_on_requests(serving: Serving) -> None:
         )
 
 
-@pytest.mark.xfail(strict=True, reason="only requests get it, though the option says both")
 async def test_via_on_responses(serving: Serving) -> None:
     async with serving(http("via: edge,")) as proxy:
         await proxy.play(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
 from serving import http
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ SWITCHED = f"""
     origin >> HTTP/1.1 101 Switching Protocols | connection: upgrade | upgrade: websocket |
     client << HTTP/1.1 101 Switching Protocols | connection: upgrade | upgrade: websocket |
     """
-NO_ONE_LEFT = pytest.mark.xfail(strict=True, reason="a tunnel's connection goes into the pool")
 
 
 async def test_an_upgrade(serving: Serving) -> None:
@@ -66,7 +64,6 @@ async def test_bytes_right_behind_the_heads(serving: Serving) -> None:
         )
 
 
-@pytest.mark.xfail(strict=True, reason="what came with the 101 is counted twice")
 async def test_the_bytes_of_an_upgrade_are_counted(serving: Serving) -> None:
     async with serving(WEBSOCKET) as proxy:
         await proxy.play(
@@ -134,10 +131,10 @@ async def test_a_switch_that_nobody_asked_for(serving: Serving) -> None:
     assert proxy.log[0]["flags"] == "UPE"
 
 
-@NO_ONE_LEFT
 async def test_a_client_resets_a_tunnel(serving: Serving) -> None:
     async with serving(WEBSOCKET) as proxy:
         await proxy.play(f"{SWITCHED} \n client >> (reset) \n origin << (reset)")
+    assert [(line["status"], line["flags"]) for line in proxy.log] == [(101, "DC")]
 
 
 async def test_a_tunnel_that_was_reset_takes_no_request(serving: Serving) -> None:
@@ -156,6 +153,7 @@ async def test_a_tunnel_that_was_reset_takes_no_request(serving: Serving) -> Non
 async def test_an_upstream_resets_a_tunnel(serving: Serving) -> None:
     async with serving(WEBSOCKET) as proxy:
         await proxy.play(f"{SWITCHED} \n origin >> (reset) \n client << (reset)")
+    assert [(line["status"], line["flags"]) for line in proxy.log] == [(101, "UC")]
 
 
 async def test_an_idle_tunnel_is_closed(serving: Serving) -> None:

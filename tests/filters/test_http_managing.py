@@ -10,6 +10,8 @@ import pytest
 import trio
 from serving import http
 
+from trioproxy.drain.lifetime import Cause
+
 if TYPE_CHECKING:
     from serving import Proxy, Serving
 
@@ -19,6 +21,7 @@ DIRECT = "{match: {prefix: /}, direct_response: {status: 204}}"
 NO_CONTENT = "HTTP/1.1 204 No Content |"
 ASK = "client >> GET / HTTP/1.1 | host: a |"
 ASKED = f"{ASK} \n origin << GET / HTTP/1.1 | host: a |"
+CLOSED = "content-length: 0 | connection: close |"
 HALF = "HTTP/1.1 200 OK | content-length: 9 | | hel\\"
 UPGRADE = "connection: upgrade | upgrade: websocket |"
 LOCAL = {"destroy": 1, "destroy_local": 1}
@@ -84,14 +87,14 @@ async def test_a_connection_that_is_cut_in_an_exchange(serving: Serving) -> None
 
 
 @pytest.mark.parametrize(
-    ("response", "heard", "status"),
+    ("response", "heard", "status", "end"),
     [
-        ("", "HTTP/1.1 504 Gateway Timeout | content-length: 0 | connection: close |", 504),
-        (HALF, HALF, 200),
+        ("", f"HTTP/1.1 504 Gateway Timeout | {CLOSED}", 504, "(fin)"),
+        (HALF, HALF, 200, "(reset)"),
     ],
 )
 async def test_an_exchange_in_which_nothing_moves(
-    serving: Serving, response: str, heard: str, status: int
+    serving: Serving, response: str, heard: str, status: int, end: str
 ) -> None:
     async with serving(http("stream_idle_timeout: 60ms,")) as proxy:
         await proxy.play(
@@ -100,7 +103,7 @@ async def test_an_exchange_in_which_nothing_moves(
             {f"origin >> {response}" if response else ""}
             client << {heard}
             origin << (reset)
-            client << (fin)
+            client << {end}
             """
         )
         assert await ends(proxy) == LOCAL_ACTIVE
@@ -153,7 +156,7 @@ async def test_the_longest_life_is_over_between_two_requests(serving: Serving) -
 async def test_a_drained_connection_did_not_time_out(serving: Serving) -> None:
     async with serving(http(routes=DIRECT)) as proxy:
         await proxy.play(f"{ASK} \n client << {NO_CONTENT}")
-        proxy.plane.drain(0.0, 0.1, immediate=True)
+        proxy.plane.drain(Cause.SHUTDOWN, 0.0, 0.1, immediate=True)
         await proxy.play("client << (fin)")
         counted = proxy.counted("http.web")
         assert counted["downstream_cx_drain_close"] == 1
@@ -163,7 +166,7 @@ async def test_a_drained_connection_did_not_time_out(serving: Serving) -> None:
 async def test_an_exchange_that_the_end_of_a_drain_cuts(serving: Serving) -> None:
     async with serving(http()) as proxy:
         await proxy.play(ASKED)
-        proxy.plane.drain(0.0, 0.06, immediate=True)
+        proxy.plane.drain(Cause.SHUTDOWN, 0.0, 0.06, immediate=True)
         await proxy.play(
             """
             client << HTTP/1.1 503 Service Unavailable | content-length: 0 | connection: close |

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+from array import array
 from contextlib import asynccontextmanager, contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 import attrs
@@ -135,6 +137,7 @@ async def turns(count: int = 20) -> None:
     await trio.testing.wait_all_tasks_blocked()
 
 
+@cache
 def stuff(length: int) -> bytes:
     """Bytes at which a lost, doubled or swapped piece shows."""
-    return b"".join(number.to_bytes(4, "big") for number in range(length // 4 + 1))[:length]
+    return array("I", range(length // 4 + 1)).tobytes()[:length]

@@ -147,10 +147,10 @@ class Scripted:
         self.sock, self.script = sock, list(script)
         self.close = sock.close
 
-    def accept(self) -> object:
+    def _accept(self) -> object:
         if self.script and (code := self.script.pop(0)):
             raise OSError(code, "scripted")
-        return self.sock.accept()
+        return self.sock._accept()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("code", [errno.ECONNABORTED, errno.EPROTO, errno.EPERM])

@@ -8,7 +8,7 @@ import pytest
 import trio
 from ends import PAIRS, one, reset, stream, stuff, tcp_pair, turns
 
-from trioproxy.reactor.epoll import HANGUP, IN, OUT, Reactor
+from trioproxy.reactor.epoll import GONE, HANGUP, IN, OUT, Reactor
 from trioproxy.reactor.transport import RECEIVE_SIZE, TURNS_BEFORE_YIELD, Transport
 
 
@@ -267,6 +267,24 @@ async def test_an_interrupt_reaches_a_lone_writer(reactor: Reactor) -> None:
         assert not transport.interrupt(ValueError("nobody"))
 
 
+async def test_an_interrupt_reaches_both_who_wait(reactor: Reactor) -> None:
+    with one(reactor) as (_, transport):
+        transport.ready = 0
+        await turns()
+        transport.ready = 0
+
+        async def wait(interest: int) -> None:
+            with pytest.raises(ValueError, match="time is over"):
+                await transport.park(interest)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait, IN)
+            nursery.start_soon(wait, OUT)
+            await turns()
+            assert transport.interrupt(ValueError("time is over"))
+        assert transport.waiter is transport.writer is None
+
+
 async def test_park_returns_at_once_where_the_flag_is_set(reactor: Reactor) -> None:
     with one(reactor) as (_, transport), trio.fail_after(5):
         assert transport.ready & OUT
@@ -370,3 +388,49 @@ async def test_a_detached_socket_lives_on_without_the_reactor(reactor: Reactor) 
     assert await again.receive() == b"again"
     peer.close()
     again.close()
+
+
+async def test_who_asked_for_it_is_told_of_fin_once_and_of_a_reset(reactor: Reactor) -> None:
+    with one(reactor) as (peer, transport):
+        told: list[int] = []
+        transport.on_hangup = told.append
+        peer.sendall(b"last words")
+        await turns()
+        assert not told
+        peer.shutdown(socket.SHUT_WR)
+        await turns()
+        transport.send_nowait(b"x")
+        await turns()
+        assert [event & GONE for event in told] == [0]
+        assert transport.hangup
+        reset(stream(peer))
+        await turns()
+        assert told[1] & GONE
+
+
+async def test_a_fin_that_was_seen_coming_is_not_told_again(reactor: Reactor) -> None:
+    with one(reactor) as (peer, transport):
+        told: list[int] = []
+        transport.on_hangup = told.append
+        transport.look_ahead()
+        assert not transport.hangup
+        peer.sendall(b"last words")
+        peer.shutdown(socket.SHUT_WR)
+        transport.look_ahead()
+        assert not transport.hangup
+        assert transport.receive_nowait() == b"last words"
+        transport.look_ahead()
+        assert transport.hangup
+        await turns()
+        assert not told
+        assert transport.receive_nowait() == b""
+
+
+async def test_what_has_arrived_and_was_not_read(reactor: Reactor, kind: str) -> None:
+    with one(reactor, kind) as (peer, transport):
+        assert transport.unread() == 0
+        peer.sendall(bytes(1000))
+        assert transport.unread() == 1000
+        peer.shutdown(socket.SHUT_WR)
+        assert transport.receive_nowait(400) == bytes(400)
+        assert transport.unread() == 600

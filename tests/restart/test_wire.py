@@ -23,7 +23,7 @@ class Seat:
 @attrs.frozen
 class Book:
     seats: tuple[Seat, ...]
-    price: float
+    price: float = attrs.field(validator=attrs.validators.ge(0.0))
     paid: bool = False
     note: str | None = None
     extra: dict[str, object] = attrs.field(factory=dict)
@@ -38,7 +38,7 @@ TICKETS = Vocabulary[Book | Cancel](Book | Cancel)
 
 seats = st.lists(st.builds(Seat, st.text(), st.integers())).map(tuple)
 extras = st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text())
-prices = st.floats(allow_nan=False, allow_infinity=False)
+prices = st.floats(min_value=0.0)
 books = st.builds(Book, seats, prices, st.booleans(), st.none() | st.text(), extras)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -61,6 +61,12 @@ def test_anything_else_is_a_bad_message(body: bytes) -> None:
 def test_a_known_name_with_odd_fields_is_a_message_or_a_bad_message(fields: object) -> None:
     with suppress(BadMessage):
         assert isinstance(TICKETS.decode(json.dumps(["Book", fields]).encode()), Book)
+
+
+@pytest.mark.parametrize("price", ["-1", "-0.01", "NaN", "-Infinity", "1" + "0" * 400])
+def test_what_a_validator_refuses_is_a_bad_message(price: str) -> None:
+    with pytest.raises(BadMessage, match=r"price|expected float"):
+        TICKETS.decode(f'["Book", {{"seats": [], "price": {price}}}]'.encode())
 
 
 def test_unknown_fields_are_ignored_and_those_with_a_default_may_be_missing() -> None:

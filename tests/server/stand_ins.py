@@ -13,8 +13,9 @@ from trioproxy.server.worker import live
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
+    from trioproxy.drain.lifetime import Cause
     from trioproxy.server.log import ProcessLog
     from trioproxy.server.plane import Identity, OpenPlane
 
@@ -38,11 +39,28 @@ class Diary:
     def resume(self) -> None:
         self.told.append("resume")
 
-    def drain(self, time: float, life: float, *, immediate: bool) -> None:
-        self.told.append(f"drain {time} {life} {immediate}")
+    def refuse(self, listeners: Collection[str]) -> None:
+        self.told.append(f"refuse {', '.join(listeners)}")
 
-    def undrain(self) -> None:
-        self.told.append("undrain")
+    def hand_over(self, sock: socket.socket) -> None:
+        self.told.append("hand over")
+        sock.close()
+
+    def adopt(self, sock: socket.socket) -> None:
+        self.told.append("adopt")
+        sock.close()
+
+    def close_listeners(self) -> None:
+        self.told.append("close listeners")
+
+    async def emptied(self) -> None:
+        await self.empty.wait()
+
+    def drain(self, cause: Cause, time: float, life: float, *, immediate: bool) -> None:
+        self.told.append(f"drain {cause.value} {time} {life} {immediate}")
+
+    def undrain(self, cause: Cause) -> None:
+        self.told.append(f"undrain {cause.value}")
 
     async def shutdown(self, seconds: float) -> None:
         self.told.append(f"shutdown {seconds}")
@@ -52,9 +70,6 @@ class Diary:
 
     def reopen_logs(self) -> None:
         self.told.append("reopen logs")
-
-    def reset_counters(self) -> None:
-        self.told.append("reset counters")
 
     def set_health(self, *, failed: bool) -> None:
         self.told.append(f"health {'failed' if failed else 'ok'}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trioproxy.server.paths import bind_path, inode_of, unlink_own
+from trioproxy.server.paths import SocketFile, bind_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,12 +81,41 @@ def test_a_missing_directory_is_named_by_the_error(sock: socket.socket, tmp_path
 
 def test_only_what_is_ours_is_unlinked(sock: socket.socket, path: Path) -> None:
     bind_path(sock, path, 0o600)
-    inode = inode_of(path)
+    file = SocketFile(path)
+    ours = path.with_name("ours")
     with socket.socket(socket.AF_UNIX) as other:
-        path.rename(path.with_name("ours"))
+        path.rename(ours)
         other.bind(str(path))
-        unlink_own(path, inode)
+        file.remove()
         assert path.exists()
-    unlink_own(path.with_name("ours"), inode)
-    assert not path.with_name("ours").exists()
-    unlink_own(path.with_name("ours"), inode)
+        path.unlink()
+    ours.rename(path)
+    file.remove()
+    assert not path.exists()
+    file.remove()
+
+
+def test_a_hidden_file_comes_back_or_is_unlinked(sock: socket.socket, path: Path) -> None:
+    bind_path(sock, path, 0o600)
+    inode = path.stat().st_ino
+    file = SocketFile(path)
+    file.hide()
+    file.hide()
+    assert not path.exists()
+    file.show()
+    assert path.stat().st_ino == inode
+    file.hide()
+    file.remove()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_the_mode_of_a_file_that_is_gone_costs_a_warning(
+    sock: socket.socket, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bind_path(sock, path, 0o600)
+    file = SocketFile(path)
+    file.set_mode("640")
+    assert path.stat().st_mode & 0o777 == 0o640
+    path.unlink()
+    file.set_mode("600")
+    assert "keeps its mode" in caplog.text

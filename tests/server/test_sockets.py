@@ -6,19 +6,14 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trioproxy.config.address import Address
-from trioproxy.server.sockets import (
-    BindFailed,
-    Wanted,
-    local_address,
-    open_sockets,
-    serves,
-    systemd_sockets,
-)
+from trioproxy.server.inherited import Inherited, local_address, systemd_sockets
+from trioproxy.server.sockets import BindFailed, Bound, Sharer, Wanted, open_sockets, serves
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,12 +139,80 @@ def test_an_accepted_connection_does_not_wait_for_more_to_send() -> None:
 def test_an_inherited_socket_is_taken_by_address(address: str, tmp_path: Path) -> None:
     wanted = web(Address.parse(address.format(pid=os.getpid(), tmp=tmp_path)))
     with open_sockets([wanted]) as first:
-        inherited = [first.bound[0].sock.dup()]
-        wanted = web(first.bound[0].local, count=2)
-        with open_sockets([wanted], inherited) as second:
-            assert [bound.sock for bound in second.bound] == inherited
+        theirs = inherited(first.bound[0])
+        with open_sockets([web(first.bound[0].local, count=2)], [theirs]) as second:
+            assert [bound.sock for bound in second.bound] == [theirs.sock]
+            second.refuse()
+        first.listen()  # it was not shut down, for it is the parent's, too
         assert all(path.exists() for path in tmp_path.iterdir())
-    assert inherited[0].fileno() == -1
+    assert theirs.sock.fileno() == -1
+
+
+def inherited(bound: Bound, *, lent: bool = False) -> Inherited:
+    return Inherited(bound.listener, bound.address, bound.sock.dup(), lent)
+
+
+def test_port_0_is_taken_by_name() -> None:
+    other = attrs.evolve(web(), listener="other")
+    with open_sockets([web(), other]) as first:
+        passed = [inherited(bound) for bound in first.bound]
+        with open_sockets([other, web()], passed) as second:
+            assert [bound.sock for bound in second.bound] == [each.sock for each in passed[::-1]]
+
+
+def test_what_a_parent_shared_is_ours_when_it_is_gone(tmp_path: Path) -> None:
+    wanted = web(Address.parse(f"unix:{tmp_path}/s"))
+    with open_sockets([wanted]) as first:
+        first.bound[0].sharers.add(Sharer.CHILD)
+        with open_sockets([wanted], [inherited(first.bound[0])]) as second:
+            second.bound[0].sharers.clear()
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_what_systemd_lent_is_never_shut_nor_unlinked(tmp_path: Path) -> None:
+    wanted = web(Address.parse(f"unix:{tmp_path}/s"))
+    with open_sockets([wanted]) as systemd:
+        systemd.listen()
+        with open_sockets([wanted], [inherited(systemd.bound[0], lent=True)]) as sockets:
+            assert not sockets.bound[0].sharers
+            sockets.refuse()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(tmp_path / "s"))
+
+
+def test_an_inherited_file_gets_the_mode_that_is_wanted_now(tmp_path: Path) -> None:
+    wanted = web(Address.parse(f"unix:{tmp_path}/s"))
+    with open_sockets([wanted]) as first:
+        stricter = attrs.evolve(wanted, mode="600")
+        with open_sockets([stricter], [inherited(first.bound[0])]) as second:
+            assert (tmp_path / "s").stat().st_mode & 0o777 == 0o660
+            second.listen()
+            assert (tmp_path / "s").stat().st_mode & 0o777 == 0o600
+            first.listen()
+            assert (tmp_path / "s").stat().st_mode & 0o777 == 0o660
+
+
+@pytest.mark.parametrize("address", [*LOOPBACKS, "unix:{tmp}/s"])
+def test_a_withdrawn_socket_comes_back(address: str, tmp_path: Path) -> None:
+    with open_sockets([web(Address.parse(address.format(tmp=tmp_path)))]) as sockets:
+        sockets.listen()
+        (bound,) = sockets.bound
+        for _ in range(2):
+            check_lets_in(bound)
+            bound.withdraw()
+            bound.withdraw()
+            with pytest.raises((ConnectionRefusedError, FileNotFoundError)):
+                check_lets_in(bound)
+            bound.restore()
+        check_lets_in(bound)
+
+
+def check_lets_in(bound: Bound) -> None:
+    with socket.socket(bound.address.family) as client:
+        client.connect(bound.local.sockaddr)
+        with bound.sock.accept()[0] as served:
+            served.sendall(b"hello")
+            assert client.recv(100) == b"hello"
 
 
 def test_an_inherited_socket_of_another_address_or_kind_is_not_taken() -> None:
@@ -159,8 +222,16 @@ def test_an_inherited_socket_of_another_address_or_kind_is_not_taken() -> None:
     ):
         datagrams.bind(("127.7.7.7", 0))  # where nobody else takes ports
         wanted = web(local_address(datagrams))
-        with open_sockets([wanted], [datagrams, other]) as sockets:
+        passed = [Inherited("web", local_address(each), each, False) for each in (datagrams, other)]
+        with open_sockets([wanted], passed) as sockets:
             assert sockets.bound[0].sock not in (datagrams, other)
+
+
+def test_beside_somebody_of_our_like_the_port_is_shared() -> None:
+    with open_sockets([web(count=2)]) as first:
+        first.listen()
+        with open_sockets([web(first.bound[0].local)], beside=True) as second:
+            second.listen()
 
 
 def test_systemd_means_one_process_only() -> None:

@@ -15,8 +15,8 @@ from trioproxy.server.log import fold
 from trioproxy.server.messages import (
     Accept,
     Drain,
+    Ping,
     ReopenLogs,
-    ResetCounters,
     Resume,
     SetHealth,
     SetLogLevel,
@@ -90,7 +90,6 @@ async def test_a_dead_worker_is_replaced_and_brought_to_where_the_others_are(
     await supervisor.start(nursery)
     await supervisor.tell(Accept())
     await supervisor.tell(Drain(1, 2))
-    await supervisor.tell(ResetCounters())
     await supervisor.reopen_logs()
     assert children.zygote_reopened
     children.all[0].signal(signal.SIGKILL)
@@ -98,7 +97,7 @@ async def test_a_dead_worker_is_replaced_and_brought_to_where_the_others_are(
     assert len(diaries.all) == 3
     await supervisor.gather()
     assert sorted(diaries.last.told) == [
-        "drain 1.0 2.0 False",
+        "drain hot restart 1.0 2.0 False",
         "reopen logs",
         "start with 1 x web, 1 x db",
     ]
@@ -118,7 +117,7 @@ async def test_a_dead_worker_is_replaced_and_brought_to_where_the_others_are(
         ([ReopenLogs(), ReopenLogs()], [ReopenLogs()]),
         ([SetHealth(failed=True)], [SetHealth(failed=True)]),
         ([SetHealth(failed=True), SetHealth(failed=False)], [SetHealth(failed=False)]),
-        ([Accept(), ResetCounters(), Shutdown(3)], [Accept(), Shutdown(3)]),
+        ([Accept(), Ping(), Shutdown(3)], [Accept(), Shutdown(3)]),
     ],
 )
 async def test_what_holds_for_workers_to_come(

@@ -22,7 +22,6 @@ from trioproxy.server.messages import (
     Ready,
     ReopenLogs,
     Report,
-    ResetCounters,
     Resume,
     SetHealth,
     SetLogLevel,
@@ -115,14 +114,13 @@ async def test_it_leaves_no_descriptor_open(main: Main, region: Region, sockets:
 
 
 async def test_it_obeys_in_order(started: Main, diaries: Diaries) -> None:
-    await started.say(Accept(), Suspend(), Accept(), Drain(600, 900), Resume(), ResetCounters())
+    await started.say(Accept(), Suspend(), Accept(), Drain(600, 900), Resume())
     await started.settle()
     assert diaries.last.told[1:] == [
         "suspend",
         "resume",
-        "drain 600.0 900.0 False",
-        "undrain",
-        "reset counters",
+        "drain hot restart 600.0 900.0 False",
+        "undrain hot restart",
     ]
 
 
@@ -130,8 +128,8 @@ async def test_it_answers_pings_and_reports(started: Main, diaries: Diaries) -> 
     assert await started.hear() == Ready()
     await started.say(Ping())
     assert await started.hear() == Pong()
-    await started.say(ResetCounters(), Gather(42))
-    assert await started.hear() == Report(42, {"told": ["reset counters"]})
+    await started.say(Drain(1, 2), Gather(42))
+    assert await started.hear() == Report(42, {"told": ["drain hot restart 1.0 2.0 False"]})
 
 
 async def test_it_sets_log_levels_and_reopens_logs(
@@ -176,7 +174,7 @@ async def test_without_main_it_leaves_as_by_shutdown(started: Main, diaries: Dia
     started.channel.close()
     await diaries.last.leaving.wait()
     try:
-        assert diaries.last.told == ["shutdown 5.0"]
+        assert diaries.last.told == ["close listeners", "shutdown 5.0"]
         diaries.last.empty.set()
         await started.exited.wait()
         assert started.status == 0

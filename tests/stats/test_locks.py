@@ -49,7 +49,7 @@ def test_closing_lets_go_and_may_be_repeated(region: Region) -> None:
 def test_a_mapping_that_is_dropped_leaves_the_lock_alone(region: Region) -> None:
     with region.claim(0, 0), LockFile(region.fd) as other:
         region.claim(0, 1).close()
-        assert other.is_held(owned(1))
+        assert other.is_held(owned(2))
 
 
 def test_holding_for_an_instant(region: Region) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from trioproxy.stats import locks
 from trioproxy.stats import region as region_module
+from trioproxy.stats.handles import HiddenCounter
 from trioproxy.stats.layout import LAYOUT_VERSION
 from trioproxy.stats.locks import LockBusy, LockFile
 from trioproxy.stats.reader import Owner, Reader
@@ -19,6 +20,8 @@ from trioproxy.stats.region import LayoutMismatch, Region
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
+
+    from trioproxy.stats.block import Block
 
     Spawn = Callable[[str], subprocess.Popen[str]]
     Kill = Callable[[subprocess.Popen[str]], None]
@@ -79,7 +82,7 @@ def test_it_is_passed_over_a_socket(region: Region) -> None:
             with other.claim(0, 1) as theirs_writer:
                 theirs_writer.counter("cx_total").add(3)
                 assert reader.snapshot().counters == {"cx_total": 10}
-                assert reader.living() == [Owner(1, 0, 0), Owner(2, 0, 1)]
+                assert reader.living() == [Owner(2, 0, 0), Owner(3, 0, 1)]
 
 
 @pytest.fixture
@@ -120,9 +123,9 @@ def test_what_is_no_memory_file_is_refused() -> None:
 def test_each_living_process_has_a_block_of_its_own(region: Region, reader: Reader) -> None:
     with region.claim(3, -1), region.claim(3, 0), Region.attach(region.fd) as other:
         with other.claim(4, -1) as last:
-            assert reader.living() == [Owner(1, 3, -1), Owner(2, 3, 0), Owner(3, 4, -1)]
-            assert repr(last) == "<Writer block 3 epoch 4 worker -1>"
-        assert reader.living() == [Owner(1, 3, -1), Owner(2, 3, 0)]
+            assert reader.living() == [Owner(2, 3, -1), Owner(3, 3, 0), Owner(4, 4, -1)]
+            assert repr(last) == "<Writer block 4 epoch 4 worker -1>"
+        assert reader.living() == [Owner(2, 3, -1), Owner(3, 3, 0)]
 
 
 def test_deploys_do_not_make_it_grow(region: Region) -> None:
@@ -194,11 +197,11 @@ def test_processes_that_race_for_blocks_and_names(
 
 def test_what_another_process_added_is_not_added_again(region: Region) -> None:
     with LockFile(region.fd) as locks:
-        region._grow(locks, seen=1)
-        region._grow(locks, seen=1)
-        assert len(region.blocks()) == 1
         region._grow(locks, seen=2)
-        region._grow(locks, seen=1)
+        region._grow(locks, seen=2)
+        assert len(region.blocks()) == 1
+        region._grow(locks, seen=3)
+        region._grow(locks, seen=2)
         assert len(region.blocks()) == 2
 
 
@@ -207,7 +210,7 @@ def test_a_block_whose_gauges_are_not_yet_zeroed_does_not_count(
 ) -> None:
     kill(spawn(COUNTS))
     with LockFile(region.fd) as claimer:
-        assert claimer.try_acquire(locks.owned(1))
+        assert claimer.try_acquire(locks.owned(2))
         assert reader.snapshot().gauges == {"cx_active": 0}
 
 
@@ -216,22 +219,50 @@ def test_a_closed_copy_of_a_writer_ends_no_claim(region: Region, reader: Reader)
     with region.claim(3, 0) as writer:
         inherited = os.dup(writer._locks.file)
         os.close(inherited)
-        assert reader.living() == [Owner(1, 3, 0)]
+        assert reader.living() == [Owner(2, 3, 0)]
     assert reader.living() == []
 
 
-def test_reset_of_what_the_dead_left(
+def test_a_reset_holds_for_all_living_and_dead_and_disturbs_nobody(
     region: Region, reader: Reader, spawn: Spawn, kill: Kill
 ) -> None:
+    """A86: counters begin anew, whichever process or generation counted; nothing else does."""
     kill(spawn(COUNTS))
-    with region.claim(3, 0) as first, region.claim(3, 1) as second:
-        first.counter("cx_total").add(20)
-        second.close()
-        region.reset_dead_counters()
-        assert reader.snapshot().counters == {"cx_total": 25}, "a living block is not touched"
-    region.reset_dead_counters()
-    assert reader.snapshot().counters == {"cx_total": 0}
-    assert reader.snapshot().histograms["cx_length_ms"].count == 1
+    with region.claim(2, 0) as parent, region.claim(3, 0) as child:
+        writers = (parent, child)
+        counters = [writer.counter("cx_total") for writer in writers]
+        hidden = [writer.handle(HiddenCounter, "host.cx_total") for writer in writers]
+        for handle in (*counters, *hidden):
+            handle.add(20)
+        parent.gauge("cx_active").add(2)
+        with Region.attach(region.fd) as other:
+            other.reset_counters()
+        snapshot = reader.snapshot()
+        assert snapshot.counters == {"cx_total": 0}
+        assert snapshot.hidden == {"host.cx_total": 0}
+        assert snapshot.gauges == {"cx_active": 2}
+        assert snapshot.histograms["cx_length_ms"].count == 1
+        for handle in (*counters, *hidden):
+            handle.add(3)
+        assert reader.snapshot().counters == {"cx_total": 6}
+        assert reader.snapshot().hidden == {"host.cx_total": 6}
+
+
+def test_a_reset_between_two_looks_is_never_seen_as_a_minus(
+    region: Region, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with region.claim(3, 0) as writer:
+        counter = writer.counter("cx_total")
+        counter.add(5)
+        mapped = reader._mapped
+
+        def and_then() -> Iterator[Block]:
+            yield from mapped()
+            counter.add()
+            region.reset_counters()
+
+        monkeypatch.setattr(reader, "_mapped", and_then)
+        assert reader.snapshot().counters["cx_total"] >= 0
 
 
 def test_a_lock_across_generations(region: Region) -> None:

@@ -127,11 +127,9 @@ class Instance(RuleBasedStateMachine):
             self.gauges_are_those_of_the_living()
 
     @precondition(lambda self: self.counters)
-    @rule()
-    def reset_counters(self) -> None:
-        for process in self.living:
-            process.writer.reset_counters()
-        self.region.reset_dead_counters()
+    @rule(process=processes)
+    def reset_counters(self, process: Process) -> None:
+        process.region.reset_counters()
         self.counters.clear()
         self.seen.clear()
 

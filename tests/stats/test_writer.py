@@ -34,22 +34,6 @@ def test_many_handles_at_once_come_in_order(region: Region) -> None:
         assert reader.snapshot().counters == {"a": 1001, "b": 10, "c": 100}
 
 
-def test_reset_zeroes_the_counters_of_its_own_block_and_nothing_else(region: Region) -> None:
-    """A86."""
-    with region.claim(0, 0) as mine, region.claim(0, 1) as other, Reader(region, 0) as reader:
-        for writer in (mine, other):
-            writer.counter("rq_total").add(5)
-            writer.handle(HiddenCounter, "host.rq_total").add(5)
-            writer.gauge("rq_active").add(2)
-            writer.histogram("rq_time").record(1)
-        mine.reset_counters()
-        snapshot = reader.snapshot()
-        assert snapshot.counters == {"rq_total": 5}
-        assert snapshot.hidden == {"host.rq_total": 5}
-        assert snapshot.gauges == {"rq_active": 4}
-        assert snapshot.histograms["rq_time"].count == 2
-
-
 def test_a_closed_writer_cannot_count_into_the_block_of_the_next(region: Region) -> None:
     with region.claim(0, 0) as early:
         counter, histogram = early.counter("rq_total"), early.histogram("rq_time")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 if TYPE_CHECKING:
     from trioproxy.headers import Headers
+
+
+FLAGS = "LH UH UT UF UC UO NR DI FI RL DC URX SI DPE DT UPE FF"  # Envoy's, in its order; ours last
 
 
 class Head(Protocol):
@@ -27,6 +30,20 @@ class RequestHead(Head, Protocol):
     def authority(self) -> str: ...
     @property
     def scheme(self) -> str: ...
+
+
+HEADS = frozenset({"request", "response"})
+MOMENTS = frozenset({"started", "request_received", "response_started", "ended"})
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether it is a number of seconds."""
+    return isinstance(value, (int, float))
+
+
+def names(record: Record) -> list[str]:
+    """Return the names of a record's fields."""
+    return [field.name for field in fields(record)]
 
 
 @dataclass(eq=False)
@@ -77,3 +94,36 @@ class Record:
     """Why the last attempt's transport failed."""
     attempts: int = 0
     """How many hosts were tried."""
+
+    def facts(self, now: float) -> dict[str, object]:
+        """Return what is known, fit for JSON, for another process; moments become ages.
+
+        The heads are left out. `now` is the moment on the monotonic clock.
+        """
+        found: dict[str, object] = {}
+        for name in names(self):
+            value = getattr(self, name)
+            if name in MOMENTS:
+                found[name] = None if value is None else now - value
+            elif name not in HEADS:
+                found[name] = value
+        return found
+
+    @classmethod
+    def of(cls, facts: dict[str, object], now: float) -> Record:
+        """Undo `facts`; what does not fit is left as it is by default."""
+        record = cls(0.0, now)
+        for name in names(record):
+            value, default = facts.get(name), getattr(record, name)
+            if name in MOMENTS:
+                if is_number(value):
+                    setattr(record, name, now - value)
+            elif name not in HEADS and (default is None or type(value) is type(default)):
+                setattr(record, name, value)
+        return record
+
+    def flag(self, name: str) -> None:
+        """Add a response flag, unless it is there; `-` is none."""
+        flags = set() if self.flags is None else set(self.flags.split(","))
+        if name != "-":
+            self.flags = ",".join(sorted(flags | {name}, key=FLAGS.find))

@@ -54,7 +54,8 @@ def _split(text: str) -> tuple[list[str], list[int]]:
     for match in _SUBSECOND.finditer(text):
         directive = match[0]
         if directive.endswith("f"):
-            pieces.append(text[start : match.start()])
+            end = match.start()
+            pieces.append(text[start:end])
             digits.append(int(match[1] or 9))
             start = match.end()
         elif directive != "%s" and directive[1] not in _DIRECTIVES:

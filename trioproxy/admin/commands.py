@@ -41,9 +41,9 @@ async def drain_listeners(view: View, query: Query) -> Response:
 
 
 async def reset_counters(view: View, query: Query) -> Response:
-    """Zero all counters."""
+    """Have the counters of all processes, also those that are gone, begin at zero again."""
     log.info("counters are reset by request")
-    await view.instance.reset_counters()
+    view.instance.region.reset_counters()
     return ok()
 
 

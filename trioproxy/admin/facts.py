@@ -8,7 +8,7 @@ from trioproxy import __version__
 from trioproxy.admin.instance import State
 from trioproxy.admin.memory import measure
 from trioproxy.admin.responses import as_json, text
-from trioproxy.admin.version import hot_restart_version
+from trioproxy.admin.version import BUILD, hot_restart_version
 from trioproxy.stats.text import number
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def server_info(view: View, query: Query) -> Response:
     return as_json(
         {
             "version": VERSION,
+            "build": BUILD,
             "state": instance.state.name,
             "uptime_current_epoch": seconds(int(instance.uptime)),
             "uptime_all_epochs": seconds(int(instance.uptime_all_epochs)),

@@ -77,9 +77,6 @@ class Instance(Protocol):
     async def reopen_logs(self) -> None:
         """Have every process open its log files anew by name."""
 
-    async def reset_counters(self) -> None:
-        """Zero the counters of every process, those that are gone included; returns when done."""
-
     async def fail_health(self) -> None:
         """Be DRAINING to whoever asks, though still serving."""
 

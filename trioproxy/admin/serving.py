@@ -7,6 +7,7 @@ so a client that does not read would keep the process. A closed stream lets go o
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING, cast
 
 import trio
@@ -37,38 +38,51 @@ class Server:
         self._config.errorlog = log
         self._config.include_server_header = False
         self._config.keep_alive_timeout = IDLE
-        self._streams: set[trio.SocketStream] = set()
+        self._visits: dict[trio.SocketStream, WorkerContext] = {}
         self._departures = trio.lowlevel.ParkingLot()
 
     async def serve(self, listening: socket.socket) -> None:
         """Accept and serve until cancelled, then end within GRACE; `listening` stays open."""
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening.dup()))
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._close_at_last)
-            await trio.serve_listeners(self._serve, [listener], handler_nursery=nursery)
+            visits = await nursery.start(self._keep_visits)
+            try:
+                await trio.serve_listeners(self._serve, [listener], handler_nursery=visits)
+            finally:
+                with trio.move_on_after(GRACE, shield=True):
+                    await self._see_off()
+                visits.cancel_scope.cancel()
+                for stream in self._visits:
+                    stream.socket.close()
+
+    async def _keep_visits(self, *, task_status: trio.TaskStatus[trio.Nursery]) -> None:
+        """Run connections, which are not cancelled before `serve` has seen them off."""
+        async with trio.open_nursery() as nursery:
+            nursery.cancel_scope.shield = True
+            task_status.started(nursery)
+            await trio.sleep_forever()
 
     async def _serve(self, stream: trio.SocketStream) -> None:
-        self._streams.add(stream)
+        self._visits[stream] = context = WorkerContext(max_requests=sys.maxsize)  # it counts them
         try:
             await TCPServer(
                 self._app,
                 self._config,
-                WorkerContext(None),
+                context,
                 ConnectionState({}),
                 stream,  # type: ignore[arg-type]  # a plain one is as good
             )
         except Exception:  # a connection ends here; main is more than its admin interface
             log.exception("a connection failed")
         finally:
-            self._streams.discard(stream)
+            del self._visits[stream]
             self._departures.unpark_all()
 
-    async def _close_at_last(self) -> None:
-        try:
-            await trio.sleep_forever()
-        finally:
-            with trio.move_on_after(GRACE, shield=True):
-                while self._streams:
-                    await self._departures.park()
-            for stream in self._streams:
-                stream.socket.close()
+    async def _see_off(self) -> None:
+        """Answer what was asked, and newcomers, who are about to ask; then close."""
+        self._config.keep_alive_max_requests = 0  # answers say that they are the last
+        for context in tuple(self._visits.values()):
+            if context.requests:
+                await context.terminated.set()
+        while self._visits:
+            await self._departures.park()

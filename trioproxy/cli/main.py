@@ -41,7 +41,9 @@ def run(arguments: Sequence[str]) -> int:
     """Follow the options; raises UsageError and ConfigError."""
     given = vars(parse(arguments))
     if given.pop("version", False):
-        print(f"trioproxy {__version__}")
+        from trioproxy.admin.version import BUILD
+
+        print(f"trioproxy {__version__} ({BUILD})")
         return 0
     if given.pop("hot_restart_version", False):
         from trioproxy.admin.version import hot_restart_version

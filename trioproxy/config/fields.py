@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Union, get_args, get_origin, get_ty
 import attrs
 
 from trioproxy.config.marks import Internal
+from trioproxy.drain.span import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -71,6 +72,7 @@ def kind_of(hint: object) -> Kind:
 def part_of(kind: Kind) -> type | None:
     """Return the class that is read from a map, or None where a list or a text is read."""
     base = kind.base
-    if isinstance(base, type) and attrs.has(base) and not hasattr(base, "parse"):
+    is_text = hasattr(base, "parse") or base is Span
+    if isinstance(base, type) and attrs.has(base) and not is_text:
         return base
     return None

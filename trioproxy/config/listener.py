@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 import attrs
 
 from trioproxy.config.address import Address
+from trioproxy.config.drain import AS_ABOVE, Rungs
 from trioproxy.config.marks import Count, Invalid, Length, Mode, Name, OneOf
 
 NetworkFilters = Annotated[tuple[Annotated[object, OneOf("network")], ...], Length(1)]
@@ -23,7 +24,7 @@ class FilterChain:
 class Listener:
     """One address that is listened on."""
 
-    later: ClassVar[tuple[str, ...]] = ("listener_filters", "drain")
+    later: ClassVar[tuple[str, ...]] = ("listener_filters",)
 
     name: Annotated[Name, "Its name in logs, statistics and the admin interface"]
     address: Annotated[Address, "Where it listens; port 0 takes any free one"]
@@ -36,6 +37,7 @@ class Listener:
     max_connections: Annotated[
         Count | None, "Open connections per worker, beyond which no more are accepted"
     ] = None
+    drain: Annotated[Rungs, "How its connections leave"] = AS_ABOVE
 
     def __attrs_post_init__(self) -> None:
         if self.filters is not None and self.filter_chains is not None:

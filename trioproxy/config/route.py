@@ -107,7 +107,10 @@ class RouteAction:
 
     cluster: Annotated[ClusterName | None, "The cluster"] = None
     weighted_clusters: Annotated[tuple[WeightedCluster, ...], "Or several, by weight"] = ()
-    timeout: Annotated[Seconds, "Until the response head, retries included; 0: none"] = 15.0
+    timeout: Annotated[
+        Seconds,
+        "From the end of the request to the response head, queue and retries included; 0: none",
+    ] = 15.0
     idle_timeout: Annotated[
         Seconds | None, "Nothing moves for so long; null: the connection manager's; 0: none"
     ] = None

@@ -11,7 +11,8 @@ from trioproxy.config.address import Address
 from trioproxy.config.marks import Later, Matching, Range
 from trioproxy.config.nodes import Items, Node, Scalar
 from trioproxy.config.problems import guess
-from trioproxy.config.units import Unit
+from trioproxy.config.units import EXPECTED_SPAN, Unit, parse_span
+from trioproxy.drain.span import Span
 
 if TYPE_CHECKING:
     from trioproxy.config.fields import Kind
@@ -31,6 +32,8 @@ def read_scalar(node: Node, kind: Kind, directory: Path) -> object:
         raise ValueError(f"expected {expected(kind)}, found {node}{quote}")
     if isinstance(unit := kind.mark(Unit), Unit):
         return quantity(node, kind, unit)
+    if kind.base is Span:
+        return parse_span(node.text)
     if get_origin(kind.base) is Literal:
         return choice(node, kind)
     if kind.base is bool:
@@ -56,6 +59,7 @@ def expected(kind: Kind) -> str:
         float: "a number",
         Path: "a path",
         Address: EXPECTED_ADDRESS,
+        Span: EXPECTED_SPAN,
     }
     return next((name for base, name in names.items() if kind.base is base), "text")
 

@@ -12,8 +12,9 @@ from trioproxy.config.fields import Field, Kind, fields_of, kind_of, part_of
 from trioproxy.config.marks import Length, Matching, OneOf, Range
 from trioproxy.config.scalars import expected
 from trioproxy.config.server import Config
-from trioproxy.config.units import Unit
+from trioproxy.config.units import DURATION, PERCENTAGE, Unit
 from trioproxy.config.writer import write
+from trioproxy.drain.span import Span
 
 if TYPE_CHECKING:
     from trioproxy.config.nodes import Plain
@@ -114,6 +115,8 @@ def leaf(kind: Kind) -> Schema:
         return {"enum": list(get_args(kind.base))}
     if get_origin(kind.base) is re.Pattern:
         return {"type": "string", "format": "regex"}
+    if kind.base is Span:
+        return {"anyOf": [{"pattern": unit.pattern} for unit in (PERCENTAGE, DURATION)]}
     if kind.base is Address:
         return {"type": "string", "unit": expected(kind)}
     name = next((name for base, name in SIMPLE.items() if kind.base is base), None)

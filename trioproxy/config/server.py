@@ -1,12 +1,13 @@
 """The whole configuration, and what concerns the server as a whole."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import attrs
 
 from trioproxy.config.address import Address
 from trioproxy.config.cluster import Cluster
+from trioproxy.config.drain import Rungs
 from trioproxy.config.listener import Listener
 from trioproxy.config.marks import Internal, Invalid, Mode, Name, Range, Unique
 from trioproxy.config.units import Seconds
@@ -27,10 +28,8 @@ class Admin:
 
 
 @attrs.frozen
-class Drain:
+class Drain(Rungs):
     """How connections are asked to leave when another generation takes over."""
-
-    later: ClassVar[tuple[str, ...]] = ("notice", "idle", "stream", "life", "quiet", "hand_over")
 
     time: Annotated[Seconds, "Over this time connections are asked to leave"] = 600.0
     strategy: Annotated[

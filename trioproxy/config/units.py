@@ -8,6 +8,8 @@ from typing import Annotated
 
 import attrs
 
+from trioproxy.drain.span import Span
+
 LONGEST = 2.0**32 - 1
 QUANTITY = re.compile(r"(\d+(?:\.\d+)?) ?([A-Za-zµ%]*)")
 
@@ -82,6 +84,24 @@ SIZE = Unit(
     2.0**40,
 )
 PERCENTAGE = Unit("percentage", "20%", (("%", 0.01),), 1.0)
+
+EXPECTED_SPAN = "a share such as 25% or a duration such as 10s"
+
+
+def parse_span(text: str) -> Span:
+    """Read `25%` or `10s`; raises ValueError saying what was expected."""
+    if text.endswith("%"):
+        return Span(PERCENTAGE.parse(text), share=True)
+    try:
+        return Span(DURATION.parse(text))
+    except ValueError as error:
+        raise ValueError(str(error).replace(DURATION.expected, EXPECTED_SPAN)) from None
+
+
+def format_span(span: Span) -> str:
+    """Write a span as it is read."""
+    return (PERCENTAGE if span.share else DURATION).format(span.amount)
+
 
 Seconds = Annotated[float, DURATION]
 Bytes = Annotated[int, SIZE]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, get_args, get_origin
 from trioproxy.config.address import Address
 from trioproxy.config.fields import fields_of, kind_of, part_of
 from trioproxy.config.marks import OneOf
-from trioproxy.config.units import Unit
+from trioproxy.config.units import Unit, format_span
+from trioproxy.drain.span import Span
 
 if TYPE_CHECKING:
     from trioproxy.config.fields import Kind
@@ -53,6 +54,8 @@ def write_leaf(value: object, kind: Kind) -> Plain:
         return unit.format(value)
     if isinstance(value, re.Pattern):
         return str(value.pattern)
+    if isinstance(value, Span):
+        return format_span(value)
     if isinstance(value, Address | Path):
         return str(value)
     assert isinstance(value, str | int | float | bool | list | dict)

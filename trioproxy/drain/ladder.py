@@ -25,5 +25,9 @@ class Ladder:
             min(self.life, other.life),
         )
 
+    def unasked(self) -> Ladder:
+        """Return the ladder of a connection that is not asked to leave, but ends with the rest."""
+        return Ladder(stream=self.stream, life=self.life)
+
 
 STAY = Ladder()

@@ -11,19 +11,35 @@ Only this package moves deadlines.
 from __future__ import annotations
 
 from enum import Enum
+from functools import reduce
 from math import inf
 from typing import TYPE_CHECKING, Self
 
 import trio
 
-from trioproxy.drain.ladder import STAY
+from trioproxy.drain.ladder import STAY, Ladder
 from trioproxy.drain.sweep import ROUGH
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
-    from trioproxy.drain.ladder import Ladder
     from trioproxy.drain.sweep import Sweep
+
+
+class Cause(Enum):
+    """Why connections are asked to leave; each cause has its own ladder, and may be withdrawn."""
+
+    RESTART = "hot restart"
+    SHUTDOWN = "shutdown"
+    ADMIN = "admin"
+
+
+class Rung(Enum):
+    """A moment of the ladder that one can wait for."""
+
+    NOTICE = "notice"
+    LIFE = "life"
 
 
 class Stand(Enum):
@@ -34,34 +50,76 @@ class Stand(Enum):
     LIFE = "life"
 
 
+NOT_ASKED: dict[Cause, Ladder] = {}
+
+
+class Alarm:
+    """Calls once when a rung of the ladder has come, or `ahead` seconds before; see `Timed`."""
+
+    __slots__ = ("ahead", "call", "rung", "spent", "when")
+
+    def __init__(self, call: Callable[[], None], rung: Rung, ahead: float) -> None:
+        self.call = call
+        self.rung = rung
+        self.ahead = ahead
+        self.spent = False
+        self.when = inf
+
+    def expire(self) -> None:
+        """The time has come: called by the sweep."""
+        self.spent = True
+        self.when = inf
+        self.call()
+
+
 class Lifetime:
     """The cancel scope of one connection; use it as a context manager around all it does.
 
-    `expired` tells afterwards that it was ended by its time, and `stands` where it stood then.
+    `quiet`: bytes that only flow end, once it is noticed, where none has for so many seconds.
+
+    `expired` tells afterwards that it was ended by its time, and `stands` where it stood then;
+    `abandoned` that it was ended because its peer had left.
+
+    While it is `moving`, whoever has the connection offers it to the next generation as soon as
+    it stands where it can go; `mover` has one that waits there do so at once.
     """
 
     __slots__ = (
+        "_alarms",
         "_begun",
+        "_causes",
         "_end",
         "_sweep",
+        "_told",
+        "abandoned",
         "expired",
         "ladder",
+        "mover",
+        "moving",
+        "quiet",
         "scope",
         "stands",
         "timeout",
         "when",
     )
 
-    def __init__(self, sweep: Sweep) -> None:
+    def __init__(self, sweep: Sweep, age: float = 0.0) -> None:
         self._sweep = sweep
-        self._begun = trio.current_time()
+        self._begun = trio.current_time() - age
         self.scope = trio.CancelScope()
         self.ladder: Ladder = STAY
+        self._causes: dict[Cause, Ladder] = NOT_ASKED
         self.stands = Stand.LIFE
         self.timeout = inf
         self._end = inf
+        self.quiet = inf
+        self._alarms: list[Alarm] | None = None
+        self._told: trio.Event | None = None
         self.when = inf
         self.expired = False
+        self.moving = False
+        self.mover: Callable[[], object] | None = None
+        self.abandoned = False
 
     def __repr__(self) -> str:
         return f"<Lifetime {self.stands.value} for {trio.current_time() - self._begun:.1f} s>"
@@ -78,12 +136,34 @@ class Lifetime:
         traceback: TracebackType | None,
     ) -> bool | None:
         self._sweep.timed.discard(self)
+        for alarm in self._alarms or ():
+            self._sweep.timed.discard(alarm)
         return self.scope.__exit__(kind, error, traceback)
+
+    @property
+    def age(self) -> float:
+        """Seconds since it began, in whichever generation."""
+        return trio.current_time() - self._begun
 
     @property
     def noticed(self) -> bool:
         """Whether the peer is to be told that the connection will be closed."""
         return self.ladder is not STAY and trio.current_time() >= self.ladder.notice
+
+    async def wait_noticed(self) -> None:
+        """Return when the peer is to be told that the connection will be closed."""
+        if self._told is None:
+            self._told = trio.Event()
+            self.alarm(self._told.set, Rung.NOTICE)
+        await self._told.wait()
+
+    def alarm(self, call: Callable[[], None], rung: Rung, ahead: float = 0.0) -> None:
+        """Have `call` called once, `ahead` seconds before a rung of the ladder comes."""
+        if self._alarms is None:
+            self._alarms = []
+        self._alarms.append(Alarm(call, rung, ahead))
+        self._sweep.timed.add(self._alarms[-1])
+        self._set_alarms()
 
     @property
     def worn_out(self) -> bool:
@@ -92,8 +172,12 @@ class Lifetime:
 
     @property
     def drained(self) -> bool:
-        """Whether its ladder says that it may not stay where it stands."""
-        return self.ladder is not STAY and trio.current_time() >= self._rung()
+        """Whether it is asked to leave, and may no longer stay where it stands."""
+        if self.ladder is STAY:
+            return False
+        if self.stands is Stand.LIFE and self.quiet < inf:
+            return self.noticed  # since then it stays only as long as something moves
+        return trio.current_time() >= self._rung()
 
     def limit(self, duration: float) -> None:
         """Live no longer than `duration` seconds after the beginning, wherever it stands."""
@@ -124,17 +208,28 @@ class Lifetime:
         else:
             self.stand(self.stands, self.timeout)
 
-    def tighten(self, ladder: Ladder) -> None:
-        """Drain by one more cause; the moments only ever move closer."""
+    def tighten(self, ladder: Ladder, cause: Cause = Cause.RESTART) -> None:
+        """Drain for a cause; as long as it stands, the moments only ever move closer."""
+        self._causes = self._causes | {cause: self._causes.get(cause, STAY).tightened(ladder)}
         self.ladder = self.ladder.tightened(ladder)
         self.when = min(self.when, self._rung())
         self._sweep.hurry(self.when)
+        self._set_alarms()
 
-    def relax(self) -> None:
-        """No cause to drain is left; who was told to leave goes on leaving."""
-        if not self.noticed:
-            self.ladder = STAY
-            self.touch()
+    def relax(self, cause: Cause = Cause.RESTART) -> None:
+        """Withdraw a cause, with its ladder; who was told to leave for it goes on leaving."""
+        ladder = self._causes.get(cause)
+        if ladder is None or trio.current_time() >= ladder.notice:
+            return
+        self._causes = {each: self._causes[each] for each in self._causes if each is not cause}
+        self.ladder = reduce(Ladder.tightened, self._causes.values(), STAY)
+        self.touch()
+        self._set_alarms()
+
+    def abandon(self) -> None:
+        """End the connection: its peer has left."""
+        self.abandoned = True
+        self.scope.cancel()
 
     def expire(self) -> None:
         """End the connection: called by the sweep when its time has come."""
@@ -144,4 +239,16 @@ class Lifetime:
     def _rung(self) -> float:
         if self.stands is Stand.IDLE:
             return self.ladder.idle
-        return self.ladder.stream if self.stands is Stand.STREAM else self.ladder.life
+        if self.stands is Stand.STREAM:
+            return self.ladder.stream
+        if self.quiet == inf:
+            return self.ladder.life
+        silent = max(self.ladder.notice, trio.current_time() + self.quiet)
+        return min(silent, self.ladder.life)
+
+    def _set_alarms(self) -> None:
+        for alarm in self._alarms or ():
+            if not alarm.spent:
+                rung = self.ladder.notice if alarm.rung is Rung.NOTICE else self.ladder.life
+                alarm.when = rung - alarm.ahead
+                self._sweep.hurry(alarm.when)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
+
+import trio
 
 if TYPE_CHECKING:
     import socket
 
     from trioproxy.drain.lifetime import Lifetime
+    from trioproxy.filters.handover import Inheritance
     from trioproxy.reactor.transport import Transport
 
+LINGER = 1.0  # s, Envoy's delayed_close_timeout
+LINGER_SIZE = 1 << 20
 SocketAddress = tuple[str, int] | tuple[str, int, int, int] | str | bytes
 
 
@@ -17,15 +23,18 @@ class Connection:
     """One client's connection: its transport, its lifetime and where it comes from.
 
     `remote` and `local` are `ip:port`, `[ip]:port` or a path; `remote_ip` is the bare address,
-    empty for Unix sockets.
+    empty for Unix sockets. `inheritance` is what came with it, if another generation had it
+    before, and `moved` tells that another one has it now.
     """
 
     __slots__ = (
         "_forwarded_for",
         "_local",
         "id",
+        "inheritance",
         "lifetime",
         "listener",
+        "moved",
         "peer",
         "remote",
         "transport",
@@ -39,6 +48,7 @@ class Connection:
         *,
         listener: str,
         number: int,
+        inheritance: Inheritance | None = None,
     ) -> None:
         self.transport = transport
         self.lifetime = lifetime
@@ -46,6 +56,8 @@ class Connection:
         self.remote = address_text(peer)
         self.listener = listener
         self.id = number
+        self.inheritance = inheritance
+        self.moved = False
         self._local: str | None = None
         self._forwarded_for: bytes | None = None
 
@@ -81,6 +93,27 @@ class Connection:
     async def send(self, data: bytes) -> None:
         """Send all of `data` to the client; raises OSError."""
         await self.transport.send(data)
+
+    async def noticed(self) -> None:
+        """Return when the client is to be told that the connection will be closed.
+
+        That is when a drain comes to it. A filter that speaks a protocol of its own finishes what
+        is under way, says goodbye in it, and returns; there is time until the drain's end.
+        """
+        await self.lifetime.wait_noticed()
+
+    async def linger(self) -> bool:
+        """Let the client read our last words: a close with unread input would reset them.
+
+        Ends with the client, or where it says a MiB more; returns False where it stays silent for
+        a second. Raises OSError.
+        """
+        self.transport.shutdown_write()
+        left: float = LINGER_SIZE if not self.transport.hangup else inf
+        with trio.move_on_after(LINGER) as limit:
+            while left > 0 and (data := await self.transport.receive()):
+                left -= len(data)
+        return not limit.cancelled_caught
 
 
 def address_text(address: SocketAddress) -> str:

@@ -104,6 +104,11 @@ class Exchange:
         """Whether the whole request has come from the client."""
         return self._received.done
 
+    @property
+    def missing(self) -> int:
+        """How many bytes at least are still to come of a request that was not received whole."""
+        return self._received.left or 1
+
     async def read_request(self, limit: int = LARGEST_READ) -> bytes:
         """Return the whole request body, which is still sent on; raises BodyTooLarge (413)."""
         data = await read_whole(self.request_body, limit, status=413)

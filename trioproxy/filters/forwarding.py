@@ -1,4 +1,4 @@
-"""What a proxy adds to a request on its way (RFC 9110 section 7.6, and the x-forwarded fields)."""
+"""What a proxy adds to a message on its way (RFC 9110 section 7.6, and the x-forwarded fields)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Forwarder:
         self._rng = rng
 
     def mark(self, exchange: Exchange) -> None:
-        """Change the request as the configuration says; raises MethodRefused."""
+        """Change the request, and its response, as is configured; raises MethodRefused."""
         request = exchange.request
         if request.upgrade and request.upgrade not in self._upgrades:
             self._refused_upgrades.add()
@@ -55,6 +55,11 @@ class Forwarder:
             fields.append((REQUEST_ID, request_id(self._rng)))
         if self._via is not None:
             fields.append((VIA, self._via))
+            exchange.on_response(self._mark_response)
+
+    async def _mark_response(self, exchange: Exchange) -> None:
+        if exchange.response is not None and self._via is not None:
+            exchange.response.headers.fields.append((VIA, self._via))
 
 
 def _taken_out(fields: list[Field], client: bytes) -> bytes:

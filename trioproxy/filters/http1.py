@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -11,28 +10,42 @@ import trio
 from trioproxy.accesslog.record import Record
 from trioproxy.codec.errors import MalformedMessage
 from trioproxy.codec.messages import Response
+from trioproxy.codec.websocket import FrameTracker
 from trioproxy.drain.lifetime import Stand
-from trioproxy.errors import DownstreamClosed, DownstreamProtocolError
+from trioproxy.errors import DownstreamClosed, DownstreamProtocolError, ProxyError
 from trioproxy.filters.exchange import Exchange, reason_phrase
+from trioproxy.filters.goodbye import Goodbye
+from trioproxy.filters.handover import Moving
 from trioproxy.filters.http1_response import ResponseWriter
+from trioproxy.filters.offer import HTTP1, Offer, to_bytes
+from trioproxy.filters.tunnel import Tunnel
+from trioproxy.reactor.epoll import GONE
 from trioproxy.wire.body import WholeBody, WireBody, body_of
-from trioproxy.wire.reader import HeadTooLarge, Reader, Truncated
+from trioproxy.wire.reader import HEAD_END, HeadTooLarge, Reader, Truncated
 
 if TYPE_CHECKING:
     from trioproxy.codec.messages import Request
     from trioproxy.filters.connection import Connection
+    from trioproxy.filters.handover import Inheritance
     from trioproxy.filters.http_managing import HttpManaging
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-LINGER = 1.0  # s, Envoy's delayed_close_timeout
-LINGER_SIZE = 1 << 20
 PROTOCOLS = ("HTTP/1.0", "HTTP/1.1")
 
 
 class Http1Connection:
     """Reads requests, has the manager run each through its filters, and keeps the connection."""
 
-    __slots__ = ("_writer", "connection", "exchange", "manager", "reader", "requests", "transport")
+    __slots__ = (
+        "_parting",
+        "_writer",
+        "connection",
+        "exchange",
+        "manager",
+        "reader",
+        "requests",
+        "transport",
+    )
 
     def __init__(self, connection: Connection, manager: HttpManaging) -> None:
         self.connection = connection
@@ -41,7 +54,10 @@ class Http1Connection:
         self.reader = Reader(connection.transport)
         self.requests = 0
         self.exchange: Exchange | None = None
+        self._parting = False
         self._writer = ResponseWriter(self)
+        self.transport.on_hangup = self._hung_up
+        connection.lifetime.mover = self._move
 
     def __repr__(self) -> str:
         return f"<Http1Connection {self.connection.id}, request count {self.requests}>"
@@ -62,7 +78,12 @@ class Http1Connection:
         """Serve the next request; returns whether another may follow."""
         lifetime, manager = self.connection.lifetime, self.manager
         lifetime.stand(Stand.IDLE, manager.idle_timeout)
-        request = await self._next_request()
+        try:
+            if lifetime.moving and await self._offer():
+                return False
+            request = await self._next_request()
+        except Moving:
+            return True
         if request is None:
             return False
         lifetime.stand(Stand.STREAM, manager.stream_idle_timeout)
@@ -72,16 +93,25 @@ class Http1Connection:
         writer.begin(body)
         record = self._record(request)
         self.exchange = exchange = Exchange(self.connection, writer, request, body, record)
+        if self.requests == 1 or not request.keep_alive:
+            self.transport.look_ahead()  # later ones come behind a look of the reactor
+        if self.transport.hangup and not body.done:
+            self._hung_up(0)
         await manager.run(exchange)
         if exchange.complete:
             self.exchange = None
         if writer.keep_alive and body.done:
             return True
-        if exchange.complete and not body.done:
-            manager.stats.downstream_rq_response_before_rq_complete.add()
-        if not writer.over and (request.keep_alive or not body.done or self.reader.pending):
-            await self._linger()
+        await self._part(exchange)
         return False
+
+    async def _part(self, exchange: Exchange) -> None:
+        """Have done with the connection behind its last exchange."""
+        early = not exchange.received_all
+        if early and exchange.complete:
+            self.manager.stats.downstream_rq_response_before_rq_complete.add()
+        if not self._writer.over and (exchange.request.keep_alive or early or self.reader.pending):
+            await self._linger()
 
     async def _next_request(self) -> Request | None:
         """Return the next request head; None where there is none, or none that will do."""
@@ -97,6 +127,64 @@ class Http1Connection:
             self.manager.stats.downstream_cx_protocol_error.add()
         return None
 
+    def _move(self) -> None:
+        """Offer it to the next generation now, if it is idle; if not, that comes before it is."""
+        if self.connection.lifetime.stands is Stand.IDLE:
+            self.transport.interrupt(Moving())
+
+    async def _offer(self) -> bool:
+        if self.reader.pending:
+            return False  # the next request is here already
+        connection = self.connection
+        offer = Offer(HTTP1, connection.listener, connection.lifetime.age, requests=self.requests)
+        return await self.manager.tools.handover.offer(connection, offer)
+
+    async def resume(self, inheritance: Inheritance) -> None:
+        """Go on with a tunnel of the previous generation; raises DownstreamClosed, UpstreamReset.
+
+        It is logged at its end, here.
+        """
+        offer, manager = inheritance.offer, self.manager
+        cluster = manager.tools.clusters[offer.cluster]
+        host = cluster.host_named(offer.host)
+        assert host is not None
+        upstream = cluster.adopt(host, inheritance.take_socket())
+        frames = [FrameTracker.at(state) for state in offer.frames]
+        goodbye = Goodbye(manager.config.websocket_close_code, *frames) if frames else None
+        tunnel = Tunnel(upstream, to_bytes(offer.back), manager.tunnel_idle_timeout, goodbye)
+        record = Record.of(offer.facts, perf_counter())
+        self.requests, head = offer.requests, to_bytes(offer.head)
+        record.request = manager.codec.parse_request(head.removesuffix(HEAD_END))
+        manager.stats.downstream_rq_active.add()
+        try:
+            await self._writer.tunnel(tunnel, record, to_bytes(offer.forth), head)
+        except ProxyError as error:
+            record.flag(error.flag)
+            self.transport.abort()
+            upstream.close(abort=True)
+        finally:
+            upstream.close()
+            manager.conclude(record, self.connection)
+
+    def _hung_up(self, event: int) -> None:
+        """End the exchange, wherever it waits: the client has left.
+
+        FIN alone is taken for leaving, too, as Envoy does, unless it came with the request: such a
+        client has only closed its half, and is answered. A FIN came with the request if the kernel
+        had it when the reactor saw the request's last bytes arrive, or, for the first request of a
+        connection, one that says `close` or one with a long body, when all of it was read.
+        """
+        exchange = self.exchange
+        if exchange is None or exchange.complete or self._writer.over:
+            return
+        if event & GONE or not self._goes_on(exchange):
+            self.connection.lifetime.abandon()
+
+    def _goes_on(self, exchange: Exchange) -> bool:
+        """Whether the rest of the request may be here, so that its reader comes to the FIN."""
+        here = len(self.reader.pending) + self.transport.unread()
+        return not exchange.received_all and exchange.missing <= here
+
     def _body(self, request: Request) -> WholeBody | WireBody:
         body = body_of(
             request, self.reader, closed=DownstreamClosed, malformed=DownstreamProtocolError
@@ -109,7 +197,10 @@ class Http1Connection:
 
     def _invite(self) -> None:
         if self.exchange is None or not self.exchange.responded:
-            self.transport.send_nowait(CONTINUE)
+            try:
+                self.transport.send_nowait(CONTINUE)
+            except OSError as error:
+                raise DownstreamClosed(error.strerror or str(error)) from error
 
     def _record(self, request: Request | None) -> Record:
         record = Record(self.manager.wall_clock(), perf_counter())
@@ -127,8 +218,9 @@ class Http1Connection:
         """Answer what cannot be understood, and have done with the connection."""
         self.manager.stats.downstream_cx_protocol_error.add()
         record = self._record(None)
-        record.flags, record.details = "DPE", detail
-        record.status = status
+        record.flag("DPE")
+        record.status, record.details = status, detail
+        self.manager.begin()
         try:
             await self.transport.send(self._local_answer(status))
         finally:
@@ -142,22 +234,28 @@ class Http1Connection:
     def _say_why(self) -> None:
         """Its time is over: tell the client, if it can still be told and it costs no wait."""
         lifetime, exchange, stats = self.connection.lifetime, self.exchange, self.manager.stats
-        if not lifetime.expired:
+        if not lifetime.expired or self._parting:
             return
         if exchange is not None:
             if not exchange.responded:
                 self._answer_nowait(exchange.record.status)
-        elif lifetime.stands is Stand.LIFE:
-            stats.downstream_cx_delayed_close_timeout.add()
+        elif lifetime.stands is Stand.STREAM:
+            self._time_out()
         elif lifetime.worn_out:
             stats.downstream_cx_max_duration_reached.add()
         elif lifetime.drained:
             stats.downstream_cx_drain_close.add()
-        elif lifetime.stands is Stand.IDLE:
-            stats.downstream_cx_idle_timeout.add()
         else:
-            stats.downstream_rq_header_timeout.add()
-            self._answer_nowait(408)
+            stats.downstream_cx_idle_timeout.add()
+
+    def _time_out(self) -> None:
+        """A request head took too long to come in: answer what there is of it."""
+        manager, record = self.manager, self._record(None)
+        manager.stats.downstream_rq_header_timeout.add()
+        manager.begin()
+        record.status, record.details = 408, "request_header_timeout"
+        self._answer_nowait(408)
+        manager.finish(record)
 
     def _answer_nowait(self, status: int) -> None:
         try:
@@ -166,12 +264,6 @@ class Http1Connection:
             return
 
     async def _linger(self) -> None:
-        """Let the client read our last words: a close with unread input would reset them."""
-        self.transport.shutdown_write()
-        self.connection.lifetime.stand(Stand.LIFE, LINGER)
-        left: float = LINGER_SIZE if not self.transport.hangup else inf
-        while left > 0:
-            data = await self.transport.receive()
-            if not data:
-                return
-            left -= len(data)
+        self._parting = True
+        if not await self.connection.linger():
+            self.manager.stats.downstream_cx_delayed_close_timeout.add()

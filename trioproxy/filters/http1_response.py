@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from trioproxy.codec.body import encode_chunk, encode_trailers
 from trioproxy.codec.errors import UnsafeMessage
 from trioproxy.codec.messages import Framing
-from trioproxy.errors import DownstreamClosed
+from trioproxy.errors import DownstreamClosed, DownstreamProtocolError, UpstreamProtocolError
+from trioproxy.filters.offer import TUNNEL, Offer, to_text
 from trioproxy.filters.tunnel import Tunnel
 from trioproxy.wire.body import WholeBody, WireBody
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
+    from trioproxy.accesslog.record import Record
     from trioproxy.codec.messages import Response
     from trioproxy.filters.exchange import Exchange
     from trioproxy.filters.http1 import Http1Connection
@@ -83,10 +86,10 @@ class ResponseWriter:
         if length is not None and self._may_have_body(response):
             response.content_length = length
             response.chunked = False
-        self.keep_alive = self._keeps_alive(exchange)
         try:
+            self.keep_alive = self._keeps_alive(exchange)
             return self._codec.encode_response(response, minor=minor, keep_alive=self.keep_alive)
-        except UnsafeMessage:
+        except (UnsafeMessage, DownstreamProtocolError):
             exchange.responded = False  # nothing has been sent: it can still be answered
             raise
 
@@ -123,7 +126,7 @@ class ResponseWriter:
         head = self._head(response, exchange, None)
         if framing is Framing.UNTIL_CLOSE:
             self.keep_alive = False
-        first = body.available() if isinstance(body, WireBody) else b""
+        first = self._first(body, exchange)
         record.bytes_sent = len(first)
         if framing is Framing.CHUNKED:
             head += encode_chunk(first)
@@ -137,6 +140,18 @@ class ResponseWriter:
         else:
             await self._send(head + first)
             await self._relay(body, exchange)
+
+    @staticmethod
+    def _first(body: AsyncIterable[bytes], exchange: Exchange) -> bytes:
+        """Return what of the body has come with the head; raises UpstreamProtocolError."""
+        if not isinstance(body, WireBody):
+            return b""
+        try:
+            return body.available()
+        except UpstreamProtocolError:
+            exchange.responded = False  # nothing has been sent: it can still be answered
+            exchange.record.details = None
+            raise
 
     async def _relay(self, body: AsyncIterable[bytes], exchange: Exchange) -> None:
         if isinstance(body, WireBody) and body.left >= PUMP_FROM:
@@ -160,11 +175,15 @@ class ResponseWriter:
     async def _pump(self, body: WireBody, exchange: Exchange) -> None:
         """Have the reactor move what is left of a body of known length."""
         record, touch, count = exchange.record, exchange.connection.lifetime.touch, self._sent
+        left = body.left
 
         def progress(forth: int, _back: int) -> None:
+            nonlocal left
             touch()
             record.bytes_sent += forth
             count.add(forth)
+            left -= forth
+            exchange.complete = not left  # the client may leave before our task comes to know
 
         try:
             await body.pump(self._transport, self._client.manager.pipes, progress)
@@ -172,20 +191,37 @@ class ResponseWriter:
             raise DownstreamClosed(error.strerror or str(error)) from error
 
     async def _tunnel(self, tunnel: Tunnel, response: Response, exchange: Exchange) -> None:
-        client, stats = self._client, self._client.manager.stats
+        stats, reader = self._client.manager.stats, self._client.reader
         self.over = True
+        said, reader.pending = reader.pending, b""
+        reader.received -= len(said)  # it is counted with what flows
+        stats.downstream_cx_upgrades_total.add()
+        await self._send(self._codec.encode_response(response))
+        head = self._codec.encode_request(exchange.request)
+        await self.tunnel(tunnel, exchange.record, said, head)
+
+    async def tunnel(self, tunnel: Tunnel, record: Record, said: bytes, head: bytes) -> None:
+        """Let the bytes flow, to the end or to the next generation, which is told the `head`.
+
+        Raises DownstreamClosed, UpstreamReset.
+        """
+        client, stats, reader = self._client, self._client.manager.stats, self._client.reader
 
         def count(forth: int, back: int) -> None:
-            stats.downstream_cx_rx_bytes_total.add(forth)
+            reader.received += forth
+            if reader.received > 0:
+                stats.downstream_cx_rx_bytes_total.add(reader.take_count())
             stats.downstream_cx_tx_bytes_total.add(back)
 
-        stats.downstream_cx_upgrades_total.add()
+        def describe() -> Offer:
+            facts = record.facts(perf_counter())
+            return Offer(TUNNEL, "", 0.0, head=to_text(head), facts=facts)
+
         stats.downstream_cx_upgrades_active.add()
         try:
-            await self._send(self._codec.encode_response(response))
-            await tunnel.run(exchange, client.reader, client.manager.pipes, count)
-        except OSError:
-            self._transport.abort()
+            await tunnel.run(
+                client.connection, record, client.manager.tools, count, describe, said=said
+            )
         finally:
             stats.downstream_cx_upgrades_active.add(-1)
 

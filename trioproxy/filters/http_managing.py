@@ -7,16 +7,17 @@ from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
-import trio
-
 from trioproxy.codec.h1 import Codec
 from trioproxy.errors import DownstreamClosed, FilterFailed, ProxyError
 from trioproxy.filters.chain import chain
 from trioproxy.filters.forwarding import Forwarder
+from trioproxy.filters.handover import missing_host
 from trioproxy.filters.http.routing import RouteTable
 from trioproxy.filters.http.tools import HttpTools
 from trioproxy.filters.http1 import Http1Connection
+from trioproxy.filters.offer import HTTP1, TUNNEL
 from trioproxy.filters.tools import prepared
+from trioproxy.filters.tunnel import Tunnel
 from trioproxy.stats.downstream import HttpStats
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from trioproxy.filters.connection import Connection
     from trioproxy.filters.exchange import Exchange
     from trioproxy.filters.network.http_connection_manager import HttpConnectionManager
+    from trioproxy.filters.offer import Offer
     from trioproxy.filters.tools import Tools
 
 log = logging.getLogger("trioproxy.http")
@@ -35,6 +37,7 @@ class HttpManaging:
 
     def __init__(self, config: HttpConnectionManager, tools: Tools) -> None:
         self.config = config
+        self.tools = tools
         self.pipes = tools.pipes
         self.wall_clock = tools.wall_clock
         self.health = tools.health
@@ -44,6 +47,7 @@ class HttpManaging:
         self.stream_idle_timeout = config.stream_idle_timeout or inf
         self.request_headers_timeout = config.request_headers_timeout or inf
         self.max_request_headers = config.max_request_headers
+        self.tunnel_idle_timeout = config.upgrade_idle_timeout or inf
         self.max_requests = config.max_requests_per_connection or inf
         self._log = tools.access_log(config.access_log) if config.access_log else None
         lent = HttpTools(
@@ -55,7 +59,8 @@ class HttpManaging:
             stats=self.stats,
             scope=f"http.{config.stat_prefix}",
             upgrades=frozenset(config.upgrades),
-            tunnel_idle_timeout=config.upgrade_idle_timeout or inf,
+            tunnel_idle_timeout=self.tunnel_idle_timeout,
+            websocket_close_code=config.websocket_close_code,
         )
         filters = [prepared(each, lent) for each in config.http_filters]
         self._chain = chain(cast("list[Filter[Exchange]]", filters))
@@ -64,53 +69,76 @@ class HttpManaging:
 
     async def __call__(self, connection: Connection, _forward: Forward[Connection]) -> None:
         """Serve one connection to its end."""
-        stats = self.stats
-        stats.downstream_cx_total.add()
-        stats.downstream_cx_http1_total.add()
+        stats, inheritance = self.stats, connection.inheritance
+        if inheritance is None:
+            stats.downstream_cx_total.add()
+            stats.downstream_cx_http1_total.add()
         stats.downstream_cx_active.add()
         stats.downstream_cx_http1_active.add()
-        started = perf_counter()
         if self.config.max_connection_duration is not None:
             connection.lifetime.limit(self.config.max_connection_duration)
         client = Http1Connection(connection, self)
         try:
-            await client.serve()
+            if inheritance is not None and inheritance.offer.kind == TUNNEL:
+                await client.resume(inheritance)
+            else:
+                await client.serve()
         except OSError:  # the client's socket failed
             connection.transport.hangup = True
         finally:
             stats.downstream_cx_active.add(-1)
             stats.downstream_cx_http1_active.add(-1)
-            stats.downstream_cx_end(
-                remote=connection.transport.hangup, active_rq=client.exchange is not None
-            )
-            stats.downstream_cx_length_ms.record((perf_counter() - started) * 1000)
+            if not connection.moved:
+                stats.downstream_cx_end(
+                    remote=connection.transport.hangup, active_rq=client.exchange is not None
+                )
+                stats.downstream_cx_length_ms.record(connection.lifetime.age * 1000)
+
+    def refusal(self, offer: Offer) -> str:
+        """Return why a connection of the previous generation cannot be had; empty if it can."""
+        if offer.kind == HTTP1:
+            return ""
+        if offer.kind != TUNNEL or not self.config.upgrades:
+            return "nothing is upgraded here"
+        return missing_host(self.tools.clusters, offer)
 
     async def run(self, exchange: Exchange) -> None:
         """Run one exchange through the filters; it is answered and logged afterwards."""
-        stats = self.stats
-        stats.downstream_rq_total.add()
-        stats.downstream_rq_http1_total.add()
-        stats.downstream_rq_active.add()
+        self.begin()
         try:
             self._mark(exchange)
             await self._chain(exchange)
             if not exchange.responded:
                 raise FilterFailed("no filter answered")
-        except trio.Cancelled:
-            self._note_expiry(exchange)
-            raise
         except Exception as error:
             await self._answer(exchange, error)
+        except BaseException:  # cancelled, maybe in a nursery of a filter's
+            self._note_end(exchange)
+            raise
         finally:
-            stats.downstream_rq_active.add(-1)
             exchange.record.bytes_received += exchange.received
-            self.finish(exchange.record)
+            self.conclude(exchange.record, exchange.connection)
             if exchange.has_generators:
                 await exchange.close_bodies()
+
+    def begin(self) -> None:
+        """Count an exchange that begins."""
+        stats = self.stats
+        stats.downstream_rq_total.add()
+        stats.downstream_rq_http1_total.add()
+        stats.downstream_rq_active.add()
+
+    def conclude(self, record: Record, connection: Connection) -> None:
+        """Finish an exchange, unless the next generation goes on with it."""
+        if connection.moved:
+            self.stats.downstream_rq_active.add(-1)
+        else:
+            self.finish(record)
 
     def finish(self, record: Record) -> None:
         """Count and log an exchange that is over."""
         stats = self.stats
+        stats.downstream_rq_active.add(-1)
         record.ended = perf_counter()
         if record.status:
             stats.downstream_rq_response(record.status)
@@ -122,7 +150,7 @@ class HttpManaging:
         """The one place where a failure becomes a response, or a cut connection."""
         failure = _proxy_error(error)
         record = exchange.record
-        record.flags = failure.flag
+        record.flag(failure.flag)
         record.details = record.details or str(failure)
         if failure.answer == 413:
             self.stats.downstream_rq_too_large.add()
@@ -133,8 +161,8 @@ class HttpManaging:
             return
         try:
             await exchange.respond(failure.answer, f"{failure}\n")
-        except Exception as again:
-            self._cut(exchange, _proxy_error(again))
+        except Exception as again:  # a filter that wanted to see the answer, if nothing is sent
+            await self._answer(exchange, again)
 
     def _cut(self, exchange: Exchange, failure: ProxyError) -> None:
         """End an exchange that cannot be answered any more, so that the client takes notice."""
@@ -145,21 +173,34 @@ class HttpManaging:
             self.stats.rq_reset_after_downstream_response_started.add()
         exchange.stream.cut()
 
+    def _note_end(self, exchange: Exchange) -> None:
+        """Take note why an exchange was cancelled."""
+        lifetime = exchange.connection.lifetime
+        if lifetime.abandoned:
+            exchange.record.flag(DownstreamClosed.flag)
+            self._cut(exchange, DownstreamClosed())
+        elif lifetime.expired:
+            self._note_expiry(exchange)
+
     def _note_expiry(self, exchange: Exchange) -> None:
         lifetime, record = exchange.connection.lifetime, exchange.record
-        if not lifetime.expired:
-            return
         if not exchange.responded:
             # A body still on its way is the client's fault, a silent host is not.
             record.status = 504 if exchange.received_all else 408
+        elif not exchange.complete and not isinstance(exchange.response_body, Tunnel):
+            exchange.stream.cut()
         if lifetime.worn_out:
-            record.flags, why = "DT", "duration_timeout"
+            why = "duration_timeout"
+            record.flag("DT")
             self.stats.downstream_cx_max_duration_reached.add()
         elif lifetime.drained:
-            record.status, why = record.status if exchange.responded else 503, "drained"
+            why = "drained"
+            if not exchange.responded:
+                record.status = 503
             self.stats.downstream_cx_drain_close.add()
         else:
-            record.flags, why = "SI", "stream_idle_timeout"
+            why = "stream_idle_timeout"
+            record.flag("SI")
             self.stats.downstream_rq_idle_timeout.add()
         record.details = record.details or why
 

@@ -58,10 +58,10 @@ def import_module_named(name: str) -> ModuleType:
     """Import a module; raises ValueError telling a missing one from one that fails."""
     try:
         return import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise ValueError(f"importing {name} failed: {described(error)}") from error
-        raise ValueError(f"no module {error.name!r} in {searched()}") from None
+    except ModuleNotFoundError as missing:
+        if missing.name is None or not f"{name}.".startswith(f"{missing.name}."):
+            raise ValueError(f"importing {name} failed: {described(missing)}") from missing
+        raise ValueError(f"no module {missing.name!r} in {searched()}") from None
     except (Exception, SystemExit) as error:
         raise ValueError(f"importing {name} failed: {described(error)}") from error
 
@@ -70,8 +70,8 @@ def searched() -> str:
     """Say where modules are looked for: what comes before Python's own library, by name."""
     library = sysconfig.get_path("stdlib")
     names = [str(Path(each).absolute()) for each in sys.path]
-    own = names[: names.index(library)] if library in names else names
-    folders = [name for name in own if Path(name).is_dir()]
+    end = names.index(library) if library in names else len(names)
+    folders = [name for name in names[:end] if Path(name).is_dir()]
     return ", ".join([*folders, "the installed packages"])
 
 

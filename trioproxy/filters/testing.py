@@ -11,7 +11,7 @@ A filter that raises raises out of `ask`, where a proxy would answer for it.
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
@@ -24,6 +24,7 @@ from trioproxy.filters.chain import chain
 from trioproxy.filters.connection import Connection
 from trioproxy.filters.exchange import Exchange, reason_phrase
 from trioproxy.filters.tunnel import Tunnel
+from trioproxy.reactor.scripted import Wire
 from trioproxy.wire.body import WholeBody
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from trioproxy.filters.chain import Filter
     from trioproxy.headers import Headers
-    from trioproxy.reactor.transport import Transport
 
 REMOTE = ("192.0.2.1", 50000)
 
@@ -120,25 +120,6 @@ class Upstream:
         await exchange.send(response, Pieces(*self._pieces) if self._pieces else b"")
 
 
-class Wire:
-    """The client's end of a connection: says what it has to say, and then that this was all."""
-
-    def __init__(self, *said: bytes) -> None:
-        self.said = list(said)
-        self.heard = b""
-        self.hangup = False
-
-    async def receive(self, _size: int) -> bytes:
-        """Say the next thing."""
-        await trio.lowlevel.checkpoint()
-        return self.said.pop(0) if self.said else b""
-
-    async def send(self, data: bytes) -> None:
-        """Hear something."""
-        await trio.lowlevel.checkpoint()
-        self.heard += data
-
-
 @attrs.define
 class Hands:
     """A clock's hands, for a lifetime that nobody watches."""
@@ -164,8 +145,7 @@ class Pieces:
 
 def connection(wire: Wire | None = None, remote: tuple[str, int] | str = REMOTE) -> Connection:
     """Return a connection; to be called within Trio."""
-    transport = cast("Transport", wire or Wire())
-    return Connection(transport, Lifetime(Sweep(Hands())), remote, listener="test", number=1)
+    return Connection(wire or Wire(), Lifetime(Sweep(Hands())), remote, listener="test", number=1)
 
 
 def exchange(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from trioproxy.accesslog.origin import NOWHERE, Origin
+from trioproxy.filters.handover import HandOver
 from trioproxy.filters.health import Health
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Tools:
     wall_clock: Callable[[], float]
     origin: Origin = NOWHERE
     import_path: tuple[Path, ...] = ()
+    handover: HandOver = attrs.Factory(HandOver)
     health: Health = attrs.Factory(Health)
 
 

@@ -5,37 +5,56 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trioproxy.drain.lifetime import Stand
-from trioproxy.reactor.flow import Flow
-from trioproxy.reactor.pump import Pump
+from trioproxy.filters.relay import Relay
 
 if TYPE_CHECKING:
-    from trioproxy.filters.exchange import Exchange
-    from trioproxy.reactor.pipes import PipePool
+    from collections.abc import Callable
+
+    from trioproxy.accesslog.record import Record
+    from trioproxy.filters.connection import Connection
+    from trioproxy.filters.goodbye import Goodbye
+    from trioproxy.filters.offer import Offer
+    from trioproxy.filters.tools import Tools
     from trioproxy.reactor.pump import Progress
     from trioproxy.upstream.connection import UpstreamConnection
-    from trioproxy.wire.reader import Reader
 
 
 class Tunnel:
     """The body of a response that switches protocols: the connection to the upstream itself.
 
-    `held` was received from the upstream behind its response head.
+    `held` was received from the upstream behind its response head. A WebSocket has a `goodbye`.
     """
 
-    __slots__ = ("connection", "held", "idle_timeout")
+    __slots__ = ("connection", "goodbye", "held", "idle_timeout")
 
-    def __init__(self, connection: UpstreamConnection, held: bytes, idle_timeout: float) -> None:
+    def __init__(
+        self,
+        connection: UpstreamConnection,
+        held: bytes,
+        idle_timeout: float,
+        goodbye: Goodbye | None = None,
+    ) -> None:
         self.connection = connection
         self.held = held
         self.idle_timeout = idle_timeout
+        self.goodbye = goodbye
 
     async def run(
-        self, exchange: Exchange, client: Reader, pipes: PipePool, count: Progress
+        self,
+        client: Connection,
+        record: Record,
+        tools: Tools,
+        count: Progress,
+        describe: Callable[[], Offer],
+        *,
+        said: bytes,
     ) -> None:
-        """Let the bytes flow until both directions have ended; raises OSError."""
-        lifetime, record = exchange.connection.lifetime, exchange.record
-        stats = self.connection.cluster.stats
-        down, up = client.transport, self.connection.transport
+        """Let the bytes flow, what the client `said` already first, to the end of both directions.
+
+        Or until the next generation has taken what `describe` offers. Raises DownstreamClosed,
+        UpstreamReset.
+        """
+        lifetime, stats = client.lifetime, self.connection.cluster.stats
         lifetime.stand(Stand.LIFE, self.idle_timeout)
 
         def progress(forth: int, back: int) -> None:
@@ -46,7 +65,14 @@ class Tunnel:
             stats.upstream_cx_tx_bytes_total.add(forth)
             stats.upstream_cx_rx_bytes_total.add(back)
 
-        forth = Flow(down, up, held=client.pending)
-        back = Flow(up, down, held=self.held)
-        client.pending = b""
-        await Pump([forth, back], pipes, progress).run()
+        relay = Relay(
+            client,
+            self.connection,
+            tools,
+            progress,
+            describe,
+            forth=said,
+            back=self.held,
+            goodbye=self.goodbye,
+        )
+        await relay.run()

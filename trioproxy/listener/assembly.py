@@ -97,10 +97,20 @@ async def open_plane(config: Config, writer: Writer, origin: Origin) -> AsyncIte
                 origin,
                 config.import_path,
             )
-            plane = Plane(tools, files)
+            plane = Plane(tools, files, connections)
             numbers = itertools.count(1)
             for each in config.listeners:
-                plane.add(Listener(each, tools, connections, numbers, plane.departed))
+                plane.add(
+                    Listener(
+                        each,
+                        tools,
+                        connections,
+                        numbers,
+                        config.drain,
+                        plane.arrived,
+                        plane.departed,
+                    )
+                )
             connections.start_soon(sweep.run)
             connections.start_soon(plane.accept)
             try:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 import trio
 
+from trioproxy.config.drain import AS_ABOVE
 from trioproxy.drain.lifetime import Lifetime
+from trioproxy.drain.policy import Policy
 from trioproxy.errors import ProxyError
 from trioproxy.filters.chain import chain
 from trioproxy.filters.connection import Connection
@@ -21,8 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from trioproxy.config import listener as config
+    from trioproxy.config.drain import Rungs
     from trioproxy.filters.chain import Filter
     from trioproxy.filters.connection import SocketAddress
+    from trioproxy.filters.handover import Adopter, Inheritance
+    from trioproxy.filters.offer import Offer
     from trioproxy.filters.tools import Tools
     from trioproxy.reactor.accept import Acceptor
 
@@ -41,6 +46,8 @@ class Listener:
         tools: Tools,
         connections: trio.Nursery,
         numbers: Iterator[int],
+        drain: Rungs,
+        arrived: Callable[[Listener, Lifetime], None],
         departed: Callable[[], None],
     ) -> None:
         self.config = config
@@ -49,6 +56,7 @@ class Listener:
         self._tools = tools
         self._connections = connections
         self._numbers = numbers
+        self._arrived = arrived
         self._departed = departed
         self._capacity = config.max_connections or UNLIMITED
         self._room = trio.lowlevel.ParkingLot()
@@ -59,9 +67,33 @@ class Listener:
         self._total = tools.stats.gauge("server.total_connections")
         filters = [prepared(each, tools) for each in config.chains[0].filters]
         self._chain = chain(cast("list[Filter[Connection]]", filters))
+        rungs = cast("Rungs", getattr(config.chains[0].filters[-1], "drain", AS_ABOVE))
+        self.policy = rungs.over(config.drain.over(drain.over(Policy())))
+        # What a filter of one's own remembers of a connection, nobody can carry over.
+        self._adopter = cast("Adopter", filters[0]) if len(filters) == 1 else None
 
     def __repr__(self) -> str:
         return f"<Listener {self.name} {len(self.living)} connections>"
+
+    @property
+    def moves(self) -> bool:
+        """Whether its connections may go to the next generation."""
+        return self._adopter is not None and self.policy.hand_over
+
+    def refusal(self, offer: Offer) -> str:
+        """Return why a connection of the previous generation cannot be had; empty if it can."""
+        if self._adopter is None or not self.moves:
+            return f"listener {self.name} takes no connections over"
+        return self._adopter.refusal(offer)
+
+    def adopt(self, sock: socket.socket, inheritance: Inheritance) -> None:
+        """Go on with a connection of the previous generation."""
+        try:
+            peer = sock.getpeername()
+        except OSError:
+            peer = ""  # it is gone, and its filter will see that
+        self._stats.downstream_cx_adopted.add()
+        self._let_in(sock, peer, inheritance)
 
     async def accept(self, acceptor: Acceptor) -> None:
         """Let connections in until cancelled: those that are served never notice."""
@@ -83,19 +115,37 @@ class Listener:
             self._complained = now
             log.warning("listener %s: %s; clients wait to be accepted", self.name, error.strerror)
 
-    def _let_in(self, sock: socket.socket, peer: SocketAddress) -> None:
-        """Have a connection served; it counts from now on, before its task has begun."""
-        lifetime = Lifetime(self._tools.sweep)
-        self._enter(lifetime)
-        self._connections.start_soon(self.serve, sock, peer, lifetime)
+    def empty(self, acceptor: Acceptor) -> None:
+        """Let in everybody who waits now, however many."""
+        while True:
+            try:
+                sock, peer = acceptor.transport.sock.accept()
+            except OSError:
+                return
+            self._let_in(sock, peer)
 
-    async def serve(self, sock: socket.socket, peer: SocketAddress, lifetime: Lifetime) -> None:
-        """Serve one connection to its end, whatever happens."""
+    def _let_in(
+        self, sock: socket.socket, peer: SocketAddress, inheritance: Inheritance | None = None
+    ) -> None:
+        """Have a connection served; it counts from now on, before its task has begun."""
         transport = Transport(self._tools.reactor, sock)
+        lifetime = Lifetime(self._tools.sweep, inheritance.offer.age if inheritance else 0.0)
         connection = Connection(
-            transport, lifetime, peer, listener=self.name, number=next(self._numbers)
+            transport,
+            lifetime,
+            peer,
+            listener=self.name,
+            number=next(self._numbers),
+            inheritance=inheritance,
         )
-        started = trio.current_time()
+        if self.policy.quiet is not None:
+            lifetime.quiet = self.policy.quiet
+        self._enter(connection)
+        self._connections.start_soon(self.serve, connection)
+
+    async def serve(self, connection: Connection) -> None:
+        """Serve one connection to its end, whatever happens."""
+        transport, lifetime = connection.transport, connection.lifetime
         try:
             with lifetime:
                 await self._chain(connection)
@@ -106,22 +156,29 @@ class Listener:
             transport.abort()
         finally:
             transport.close()
-            self._leave(lifetime, (trio.current_time() - started) * 1000)
+            if connection.inheritance is not None:
+                connection.inheritance.close()
+            self._leave(connection)
 
-    def _enter(self, lifetime: Lifetime) -> None:
-        self.living.add(lifetime)
-        self._stats.downstream_cx_total.add()
+    def _enter(self, connection: Connection) -> None:
+        self.living.add(connection.lifetime)
+        self._arrived(self, connection.lifetime)
+        if connection.inheritance is None:
+            self._stats.downstream_cx_total.add()
+            self._share.downstream_cx_total.add()
         self._stats.downstream_cx_active.add()
-        self._share.downstream_cx_total.add()
         self._share.downstream_cx_active.add()
         self._total.add()
 
-    def _leave(self, lifetime: Lifetime, duration: float) -> None:
-        self.living.discard(lifetime)
+    def _leave(self, connection: Connection) -> None:
+        self.living.discard(connection.lifetime)
         self._stats.downstream_cx_active.add(-1)
         self._share.downstream_cx_active.add(-1)
         self._total.add(-1)
-        self._stats.downstream_cx_destroy.add()
-        self._stats.downstream_cx_length_ms.record(duration)
+        if connection.moved:
+            self._stats.downstream_cx_handed_over.add()
+        else:
+            self._stats.downstream_cx_destroy.add()
+            self._stats.downstream_cx_length_ms.record(connection.lifetime.age * 1000)
         self._room.unpark_all()
         self._departed()

@@ -2,35 +2,58 @@
 
 from __future__ import annotations
 
+import logging
+import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import attrs
 import trio
 
-from trioproxy.drain.policy import Policy
+from trioproxy.drain.lifetime import Cause
+from trioproxy.filters.offer import OFFERS
+from trioproxy.listener.adoption import Adoption
 from trioproxy.reactor.accept import Acceptor
+from trioproxy.restart.channel import Channel
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from trioproxy.accesslog.writer import AccessLogs
     from trioproxy.drain.lifetime import Lifetime
+    from trioproxy.filters.offer import Answer
     from trioproxy.filters.tools import Tools
     from trioproxy.listener.listener import Listener
+
+log = logging.getLogger("trioproxy.listener")
+
+MOVE_AGAIN = 0.1  # seconds, for who was just between two waits
+
+
+@attrs.frozen
+class Draining:
+    """What connections are told for one cause; `since` is on Trio's clock, the rest in seconds."""
+
+    since: float
+    time: float
+    life: float
+    immediate: bool
 
 
 class Plane:
     """Serves connections from the listen sockets on, until it is told to stop."""
 
-    def __init__(self, tools: Tools, logs: AccessLogs) -> None:
+    def __init__(self, tools: Tools, logs: AccessLogs, connections: trio.Nursery) -> None:
         self._listeners: dict[str, Listener] = {}
         self._tools = tools
         self._logs = logs
+        self._connections = connections
+        tools.handover.stay = self.stay
         self._acceptors: list[tuple[Listener, Acceptor]] = []
         self._accepting = trio.CancelScope()
         self._suspended = True
         self._resumed = trio.Event()
-        self._policy = Policy()
+        self._drains: dict[Cause, Draining] = {}
         self._departures = trio.lowlevel.ParkingLot()
 
     def __repr__(self) -> str:
@@ -65,6 +88,23 @@ class Plane:
         self._suspended = False
         self._resumed.set()
 
+    def refuse(self, listeners: Collection[str]) -> None:
+        """Let in who waits at these listeners, then have the kernel refuse others.
+
+        Called while suspended. To listen again undoes it.
+        """
+        for listener, acceptor in self._acceptors:
+            if listener.name in listeners:
+                listener.empty(acceptor)
+                shut(acceptor.transport.sock)
+
+    def close_listeners(self) -> None:
+        """Accept no more, ever, and let go of the listen sockets; others may have them, too."""
+        self.suspend()
+        for _, acceptor in self._acceptors:
+            acceptor.close()
+        self._acceptors.clear()
+
     async def accept(self) -> None:
         """Accept whenever it is not suspended, until cancelled."""
         while True:
@@ -76,19 +116,57 @@ class Plane:
                     for listener, acceptor in self._acceptors:
                         nursery.start_soon(listener.accept, acceptor)
 
-    def drain(self, drain: float, life: float, *, immediate: bool) -> None:
-        """Ask connections to leave within `drain` seconds and end them after `life` seconds."""
-        now, rng = trio.current_time(), self._tools.rng
-        for lifetime in self._lifetimes():
-            u = 0.0 if immediate else rng.random()
-            lifetime.tighten(
-                self._policy.ladder(now, drain=0.0 if immediate else drain, life=life, u=u)
-            )
+    def hand_over(self, sock: socket.socket) -> None:
+        """Offer connections that can move to the worker at the other end, from `drain` on."""
+        handover = self._tools.handover
+        self._connections.start_soon(self._hear, handover.begin(sock))
 
-    def undrain(self) -> None:
-        """Ask nobody any more; who was told to leave goes on leaving."""
+    def adopt(self, sock: socket.socket) -> None:
+        """Take connections that the worker at the other end offers."""
+        adoption = Adoption(Channel(sock, OFFERS), self._listeners)
+        self._connections.start_soon(adoption.run)
+
+    def drain(self, cause: Cause, time: float, life: float, *, immediate: bool) -> None:
+        """Ask connections to leave within `time` seconds and end them after `life` seconds.
+
+        That holds for those that are still to come, too, as long as the cause stands. Where it is
+        a hot restart, who can move is asked only to do that.
+        """
+        self._drains[cause] = Draining(trio.current_time(), time, life, immediate)
+        moving = cause is Cause.RESTART and self._tools.handover.open
+        for listener in self._listeners.values():
+            for lifetime in listener.living:
+                lifetime.moving = lifetime.moving or (moving and listener.moves)
+                self._tell(listener, lifetime, cause)
+        if moving:
+            self._connections.start_soon(self._move)
+
+    def _tell(self, listener: Listener, lifetime: Lifetime, cause: Cause) -> None:
+        drain = self._drains[cause]
+        ladder = listener.policy.ladder(
+            drain.since,
+            drain=drain.time,
+            life=drain.life,
+            u=0.0 if drain.immediate else self._tools.rng.random(),
+        )
+        if cause is Cause.RESTART and lifetime.moving:
+            ladder = ladder.unasked()
+        lifetime.tighten(ladder, cause)
+
+    def undrain(self, cause: Cause) -> None:
+        """Withdraw a cause to leave; who was already told goes on leaving."""
+        if self._drains.pop(cause, None) is None:
+            return
+        if cause is Cause.RESTART:
+            self._tools.handover.end()
         for lifetime in self._lifetimes():
-            lifetime.relax()
+            lifetime.moving = False
+            lifetime.relax(cause)
+
+    async def emptied(self) -> None:
+        """Return when no connection is left."""
+        while self.active:
+            await self._departures.park()
 
     async def shutdown(self, seconds: float) -> None:
         """Accept no more; return when no connection is left, after `seconds` at the latest.
@@ -96,22 +174,49 @@ class Plane:
         May be called again while it runs: the earlier end counts.
         """
         self.suspend()
-        self.drain(seconds, seconds, immediate=False)
+        self.drain(Cause.SHUTDOWN, seconds, seconds, immediate=False)
         with trio.move_on_after(seconds):
-            while self.active:
-                await self._departures.park()
+            await self.emptied()
+
+    async def _hear(self, channel: Channel[Answer]) -> None:
+        """Hear what becomes of the offers; then whoever did not move has to leave after all."""
+        handover = self._tools.handover
+        await handover.hear(channel)
+        for lifetime in self._lifetimes():
+            self.stay(lifetime)
+        log.info("handed over %d connections, %d stayed", handover.accepted, handover.declined)
+
+    async def _move(self) -> None:
+        """Have those move that wait for something, as soon as they do, a window at a time."""
+        handover = self._tools.handover
+        while handover.open:
+            for lifetime in self._lifetimes():
+                await handover.room()
+                if lifetime.moving and lifetime.mover is not None:
+                    lifetime.mover()
+                    await trio.lowlevel.checkpoint()  # it offers in its own turn: count it, then
+            await trio.sleep(MOVE_AGAIN)
+
+    def stay(self, lifetime: Lifetime) -> None:
+        """A connection does not move: it is asked to leave, as long as there is cause."""
+        if lifetime.moving and Cause.RESTART in self._drains:
+            lifetime.moving = False
+            listener = next(each for each in self._listeners.values() if lifetime in each.living)
+            self._tell(listener, lifetime, Cause.RESTART)
+
+    def arrived(self, listener: Listener, lifetime: Lifetime) -> None:
+        """Take note of a new connection: what holds for the others holds for it."""
+        for cause in self._drains:
+            self._tell(listener, lifetime, cause)
 
     def departed(self) -> None:
         """Take note that a connection is gone."""
-        self._departures.unpark_all()
+        if self._departures:
+            self._departures.unpark_all()
 
     def reopen_logs(self) -> None:
         """Open the access logs anew by name."""
         self._logs.reopen()
-
-    def reset_counters(self) -> None:
-        """Zero this worker's counters."""
-        self._tools.stats.reset_counters()
 
     def set_health(self, *, failed: bool) -> None:
         """Tell whoever checks this worker's health that it is well, or that it is not."""
@@ -126,3 +231,13 @@ class Plane:
 
     def _lifetimes(self) -> list[Lifetime]:
         return [life for each in self._listeners.values() for life in each.living]
+
+
+def shut(listening: socket.socket) -> None:
+    """Have the kernel refuse connects, for whoever has the socket.
+
+    A Unix one never listens again after that; as a file, it is refused by taking its name away.
+    """
+    if listening.family != socket.AF_UNIX or isinstance(listening.getsockname(), bytes):
+        with suppress(OSError):  # another worker has it, too, and was here before
+            listening.shutdown(socket.SHUT_RDWR)

@@ -52,6 +52,7 @@ class Acceptor:
         if sock.family in {socket.AF_INET, socket.AF_INET6}:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.transport = Transport(reactor, sock)
+        self._kind = sock.family, sock.type, sock.proto
         self._exhausted = exhausted
         self._backs_off = False
 
@@ -82,9 +83,12 @@ class Acceptor:
 
     def _accept(self, limit: int) -> list[Accepted]:
         accepted: list[Accepted] = []
+        family, kind, protocol = self._kind
         for _ in range(limit):
             try:
-                accepted.append(self.transport.sock.accept())
+                # As `socket.accept` does, but for asking each time what kind of socket it is: 4 us.
+                fd, peer = self.transport.sock._accept()  # type: ignore[attr-defined]
+                accepted.append((socket.socket(family, kind, protocol, fd), peer))
             except BlockingIOError:
                 self.transport.ready &= ~IN
                 break

@@ -118,10 +118,8 @@ class Reactor:
             if event & ALARM:
                 event = transport.alarm(event)
             transport.ready |= event
-            if transport.pump is not None:
-                if transport.pump.turn():
-                    self._unfinished.add(transport.pump)
-                continue
+            if transport.pump is not None and transport.pump.turn():
+                self._unfinished.add(transport.pump)
             if transport.waiter is not None and event & transport.interest:
                 reschedule(transport.unpark())
             if transport.writer is not None and event & OUT:

@@ -18,6 +18,8 @@ from trioproxy.reactor.epoll import IN, OUT
 from trioproxy.reactor.pipes import PIPE_SIZE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trioproxy.reactor.pipes import Pipe, PipePool
     from trioproxy.reactor.transport import Transport
 
@@ -33,7 +35,8 @@ class Flow:
 
     `held` are bytes read from the source already, no more than `limit`; they count. Done once
     everything was sent: at the limit, or at the end of the source (then `ended` is set), which is
-    passed on as a half-close if `half_close`. `moved` are the bytes sent so far.
+    passed on as a half-close if `half_close`. `moved` are the bytes sent so far. A `tap` is called
+    with each piece that was sent; then nothing is spliced.
     """
 
     __slots__ = (
@@ -49,6 +52,7 @@ class Flow:
         "sink",
         "source",
         "streak",
+        "tap",
     )
 
     def __init__(
@@ -68,6 +72,7 @@ class Flow:
         self.ended = False
         self.bulk = False
         self.streak = 0
+        self.tap: Callable[[bytes | memoryview], None] | None = None
         self.pipe: Pipe | None = None
         self.at, self.flag = (sink, OUT) if held else (source, IN)
         if limit == 0:
@@ -107,11 +112,13 @@ class Flow:
             self.at = self.sink
             if len(data) == COPY_SIZE:
                 self.streak += 1
-                self.bulk = self.streak > FULL_BUFFERS_BEFORE_SPLICE
+                self.bulk = self.tap is None and self.streak > FULL_BUFFERS_BEFORE_SPLICE
             else:
                 self.streak = 0
         sent = self.sink.send_nowait(data)
         self.moved += sent
+        if self.tap is not None:
+            self.tap(memoryview(data)[:sent])
         if sent < len(data):
             self.held, self.flag = memoryview(data)[sent:], OUT
         else:

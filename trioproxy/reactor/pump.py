@@ -30,10 +30,19 @@ class Pump:
 
     `progress(forth, back)` is called after each turn that moved something, with the bytes that
     the first and the last flow moved in it. `broken` is the transport whose socket failed, if one
-    did.
+    did, and `cut` that it had not said all before.
     """
 
-    __slots__ = ("_failure", "_pipes", "_progress", "_task", "broken", "flows")
+    __slots__ = (
+        "_failure",
+        "_interruption",
+        "_pipes",
+        "_progress",
+        "_task",
+        "broken",
+        "cut",
+        "flows",
+    )
 
     def __init__(
         self, flows: list[Flow], pipes: PipePool, progress: Progress | None = None
@@ -43,7 +52,9 @@ class Pump:
         self._progress = progress
         self._task: Task | None = None
         self._failure: Exception | None = None
+        self._interruption: Exception | None = None
         self.broken: Transport | None = None
+        self.cut = False
 
     def __repr__(self) -> str:
         return f"<Pump {'+'.join(str(flow.moved) for flow in self.flows)} bytes>"
@@ -56,9 +67,9 @@ class Pump:
         """
         self._attach(self)
         try:
-            while self.turn():
+            while self._interruption is None and self.turn():
                 await checkpoint()
-            if not self.done:
+            if not self.done and self._interruption is None:
                 self._task = current_task()
                 await wait_task_rescheduled(self._abort)
         finally:
@@ -68,6 +79,14 @@ class Pump:
                 flow.settle(self._pipes)
         if self._failure is not None:
             raise self._failure
+        if self._interruption is not None and not self.done:
+            interruption, self._interruption = self._interruption, None
+            raise interruption
+
+    def interrupt(self, error: Exception) -> None:
+        """Have `run` raise `error` as soon as it can, unless it is done; it may be run again."""
+        self._interruption = error
+        self._finish()
 
     @property
     def done(self) -> bool:
@@ -99,9 +118,14 @@ class Pump:
         """A source that fails ends it all; of a sink that is gone the last words are still read."""
         if self._failure is None:
             self._failure, self.broken = error, flow.at
+            self.cut = not any(each.ended for each in self.flows if each.source is flow.at)
         flow.stop()
         if flow.at is flow.source:
             self._stop()
+            return
+        for other in self.flows:
+            if other.source is flow.sink:
+                other.half_close = False  # it ends, but its peer has not finished
 
     def _stop(self) -> None:
         for flow in self.flows:

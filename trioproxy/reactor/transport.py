@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import struct
+import sys
+import termios
 from typing import TYPE_CHECKING
 
 import outcome
@@ -35,17 +38,22 @@ class Transport:
     `ready` holds the sticky EPOLLIN and EPOLLOUT flags, `hangup` that the peer will send no more
     or is gone, `wary` that a short read no longer means that nothing is left. One task may wait
     at a time, and beside it one that waits for OUT alone; OSError of the socket comes through.
+
+    `on_hangup` is called by the reactor with each event in which the peer is gone, and with the
+    one that brings its FIN, unless `hangup` told of that before.
     """
 
     __slots__ = (
         "fd",
         "hangup",
         "interest",
+        "on_hangup",
         "partner",
         "patience",
         "pump",
         "reactor",
         "ready",
+        "shared",
         "sock",
         "waiter",
         "wary",
@@ -58,6 +66,8 @@ class Transport:
         self.fd = sock.fileno()
         self.ready = IN | OUT
         self.hangup = False
+        self.shared = False
+        self.on_hangup: Callable[[int], None] | None = None
         # On a Unix socket a read also stops behind a message that carried descriptors.
         self.wary = sock.family == socket.AF_UNIX
         self.interest = 0
@@ -169,22 +179,38 @@ class Transport:
         await wait_task_rescheduled(self._abort_park)
 
     def interrupt(self, error: Exception) -> bool:
-        """Raise `error` in the task parked here; returns whether there was one."""
+        """Raise `error` in the tasks parked here; returns whether there were any."""
+        parked = []
         if self.waiter is not None:
-            reschedule(self.unpark(), outcome.Error(error))
-        elif self.writer is not None:
-            reschedule(self.unpark_writer(), outcome.Error(error))
-        else:
-            return False
-        return True
+            parked.append(self.unpark())
+        if self.writer is not None:
+            parked.append(self.unpark_writer())
+        for task in parked:
+            reschedule(task, outcome.Error(error))
+        return bool(parked)
 
     def alarm(self, event: int) -> int:
         """Note a hang-up or urgent data; returns the event with what it makes ready."""
         self.wary = True
         if event & HANGUP:
+            if self.on_hangup is not None and (event & GONE or not self.hangup):
+                self.on_hangup(event)
             self.hangup = True
             event |= IN
         return event | OUT if event & GONE else event
+
+    def look_ahead(self) -> None:
+        """Look whether FIN is right behind what was read: `hangup` tells then."""
+        try:
+            self.hangup = self.hangup or not self.sock.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return  # nothing there, or a reset: the reactor will tell
+
+    def unread(self) -> int:
+        """Return how many bytes have arrived that nobody has read; raises OSError."""
+        count = bytearray(4)
+        fcntl.ioctl(self.fd, termios.FIONREAD, count)
+        return int.from_bytes(count, sys.byteorder)
 
     def unpark(self) -> Task:
         """Forget the waiting task, here and at the partner of a double wait, and return it."""
@@ -239,7 +265,10 @@ class Transport:
             self.sock.close()
 
     def abort(self) -> None:
-        """Close with a reset, so that the peer does not take a cut message for a whole one."""
-        if self.fd >= 0:
+        """Close with a reset, so that the peer does not take a cut message for a whole one.
+
+        If it is `shared`, another process may go on with it: then it is only closed here.
+        """
+        if self.fd >= 0 and not self.shared:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
-            self.close()
+        self.close()

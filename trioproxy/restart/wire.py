@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from functools import cache
 from types import NoneType, UnionType
 from typing import Generic, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -18,8 +19,8 @@ class Vocabulary(Generic[M]):
     """The messages that one side of a channel understands: a union of frozen attrs classes.
 
     Their fields are scalars, other such classes, tuples of these, or `dict[str, object]` for free
-    JSON. Fields that a class does not know are ignored, fields with a default may be missing: that
-    is how a newer peer stays understood.
+    JSON; their validators are heard. Fields that a class does not know are ignored, fields with a
+    default may be missing: that is how a newer peer stays understood.
     """
 
     def __init__(self, union: type | UnionType) -> None:
@@ -54,7 +55,8 @@ def structure(kind: object, value: object) -> object:
         (inner,) = set(get_args(kind)) - {NoneType}
         return None if value is None else structure(inner, value)
     if kind is float and type(value) is int:
-        return float(value)
+        with suppress(OverflowError):
+            return float(value)
     if type(value) is (get_origin(kind) or kind):
         return value
     raise BadMessage(f"expected {getattr(kind, '__name__', kind)}, found {str(value)[:40]!r}")
@@ -77,4 +79,7 @@ def _instance(kind: type[attrs.AttrsInstance], value: dict[str, object]) -> obje
             arguments[name] = structure(hint, value[name])
         elif not optional:
             raise BadMessage(f"{kind.__name__} without {name!r}")
-    return kind(**arguments)
+    try:
+        return kind(**arguments)
+    except ValueError as error:
+        raise BadMessage(f"{kind.__name__}: {error}") from None

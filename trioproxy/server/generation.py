@@ -12,15 +12,25 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
+from trioproxy.server.door import Door
 from trioproxy.server.messages import Accept, Suspend
+from trioproxy.server.place import StartFailed
+from trioproxy.server.sockets import Sharer
+from trioproxy.stats.reader import Reader
 from trioproxy.stats.server import ServerStats
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trioproxy.config.options import Options
     from trioproxy.config.server import Config
+    from trioproxy.server.as_child import AsChild, Lineage
+    from trioproxy.server.inherited import Inherited
     from trioproxy.server.log import ProcessLog
-    from trioproxy.server.sockets import Sockets
+    from trioproxy.server.notify import Notifier
+    from trioproxy.server.sockets import Bound, Sockets
     from trioproxy.server.supervisor import Supervisor
+    from trioproxy.stats.locks import LockFile
     from trioproxy.stats.region import Region
     from trioproxy.stats.writer import Writer
 
@@ -29,9 +39,12 @@ log = logging.getLogger("trioproxy.main")
 SAME_REQUEST = 1.0
 """Seconds in which a second request to leave is an echo: terminals and supervisors signal twice."""
 
+LAST_WORDS = 0.1
+"""Seconds, at least, to say that a connection is being closed."""
+
 
 class Phase(enum.Enum):
-    """The life of a generation; it only ever goes forward."""
+    """The life of a generation; it goes back only where a next one dies that it drained for."""
 
     INITIALISING = "initialising"
     SERVING = "serving"
@@ -46,36 +59,70 @@ class Ending:
         self.asked = trio.Event()
         self.urged = trio.Event()
         self.status = 0
+        self.within: float | None = None  # seconds; None is what the configuration says
         self._since = 0.0
 
-    def ask(self, reason: str, status: int = 0) -> None:
-        """Leave in peace; asked again after more than a moment, leave at once."""
+    def ask(self, reason: str, status: int = 0, within: float | None = None) -> None:
+        """Leave in peace; asked again after more than a moment, leave at once.
+
+        To be asked for less haste, in so many seconds, changes nothing.
+        """
         now = trio.current_time()
         if not self.asked.is_set():
             log.info("leaving: %s", reason)
-            self._since, self.status = now, status
+            self._since, self.status, self.within = now, status, within
             self.asked.set()
-        elif now - self._since > SAME_REQUEST:
+        elif not within and now - self._since > SAME_REQUEST:
             log.warning("leaving at once: %s", reason)
             self.urged.set()
 
 
 @attrs.define(eq=False)
 class Generation:
-    """The parts of a running generation; admin and signals act through it."""
+    """The parts of a running generation; admin, signals and the next generation act through it."""
 
-    epoch: int
+    lineage: Lineage
     base_id: int
     options: Options
     config: Config
     process_log: ProcessLog
+    notifier: Notifier
     region: Region
     writer: Writer
+    parent: AsChild
+    restart_lock: LockFile
+    inherited: Sequence[Inherited]
+    control: Sockets
     admin: Sockets
     sockets: Sockets
     supervisor: Supervisor
     ending: Ending
     phase: Phase = Phase.INITIALISING
+    took_over: bool = False
+    health_failed: bool = False
+    started: float = attrs.field(factory=trio.current_time)
+    admin_door: Door = attrs.field(factory=Door)
+    control_door: Door = attrs.field(factory=Door)
+
+    @property
+    def epoch(self) -> int:
+        """How many generations were before this one."""
+        return self.lineage.epoch
+
+    @property
+    def uptime_all_epochs(self) -> float:
+        """Seconds since the first generation started."""
+        return trio.current_time() - self.lineage.first_start
+
+    @property
+    def passable(self) -> Sequence[Bound]:
+        """Every listen socket: what a next generation is given."""
+        return [*self.control.bound, *self.admin.bound, *self.sockets.bound]
+
+    def connections(self) -> int:
+        """Return how many downstream connections this generation has."""
+        with Reader(self.region, self.epoch) as reader:
+            return reader.gauge("server.total_connections", self.epoch)
 
     def enter(self, phase: Phase) -> None:
         """Go on to the next phase of life."""
@@ -85,25 +132,55 @@ class Generation:
         log.info("epoch %d: %s", self.epoch, phase.value)
 
     async def start(self, nursery: trio.Nursery) -> None:
-        """Start the workers in `nursery`, then listen, then let them accept.
+        """Start the workers in `nursery`, then listen, then let them accept in the parent's place.
 
-        Raises BindFailed, or a group of StartFailed.
+        Raises BindFailed, or StartFailed or a group of them.
         """
-        await self.supervisor.start(nursery)
+        for each in self._unwanted():
+            each.sock.close()  # while we have it, nobody else can have the port
+        if self.parent.absent:
+            self.admin.listen()
+            self.admin_door.open()
+        await self._start_workers(nursery)
         self.sockets.listen()
+        if not self.parent.absent:
+            self.admin.listen()
+        offers = await self.parent.drain(self._kept(), self.config.drain.parent_shutdown_time)
+        self.took_over = True
         await self.supervisor.tell(Accept())
+        await self.supervisor.adopt(offers)
+        self.restart_lock.close()
+        self.admin_door.open()
+        self.control_door.open()
         self.enter(Phase.SERVING)
+        self.notifier.tell(READY=1, MAINPID=os.getpid(), STATUS=f"epoch {self.epoch} serves")
+
+    async def outlive_parent(self) -> None:
+        """See the parent off; what it shared with us is ours alone then."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.parent.hear_out)
+            await self.parent.see_off(self.config.drain.parent_shutdown_time)
+            await self.parent.gone.wait()
+        self._own_sockets()
 
     async def leave(self) -> None:
         """Finish what is in flight, within the shutdown time; returns when no worker is left."""
-        self.enter(Phase.DRAINING)
+        if self.phase is not Phase.DRAINING:
+            self.enter(Phase.DRAINING)
+        self.control_door.close()
+        shutdown, within = self.config.shutdown, self.ending.within
+        seconds = shutdown.time if within is None else max(within, LAST_WORDS)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(cancel_when, self.ending.urged, nursery.cancel_scope)
-            await trio.sleep(self.config.shutdown.lame_duck)
+            if self.took_over and self.ending.status == 0:
+                self._own_sockets()
+                nursery.start_soon(self.parent.dismiss, seconds)  # or it would take over again
+            if within is None:
+                await trio.sleep(shutdown.lame_duck)
             await self.supervisor.tell(Suspend())
             await self.supervisor.gather()  # all have obeyed: nobody accepts on what is shut now
             self.sockets.refuse()
-            await self.supervisor.shutdown(self.config.shutdown.time)
+            await self.supervisor.shutdown(seconds)
             nursery.cancel_scope.cancel()
         await self.supervisor.terminate()
 
@@ -111,6 +188,29 @@ class Generation:
         """Open every log file anew by name, in every process."""
         self.process_log.reopen()
         await self.supervisor.reopen_logs()
+
+    async def _start_workers(self, nursery: trio.Nursery) -> None:
+        timeout = self.config.hot_restart.init_timeout
+        with trio.move_on_after(timeout):
+            return await self.supervisor.start(nursery)
+        late = ", ".join(map(str, self.supervisor.missing()))
+        raise StartFailed(f"not ready in {timeout:g} s: worker {late} (hot_restart.init_timeout)")
+
+    def _own_sockets(self) -> None:
+        for bound in self.passable:
+            bound.sharers.discard(Sharer.PARENT)
+        for each in self._unwanted():
+            each.clear()
+
+    def _kept(self) -> list[int]:
+        """Return which of the sockets that the parent passed are in use here, too."""
+        unwanted = self._unwanted()
+        return [place for place, each in enumerate(self.inherited) if each not in unwanted]
+
+    def _unwanted(self) -> list[Inherited]:
+        """Return the sockets that were passed and are not in use here."""
+        ours = {bound.sock for bound in self.passable}
+        return [each for each in self.inherited if each.sock not in ours]
 
 
 def process_age() -> float:

@@ -10,9 +10,10 @@ import attrs
 import trio
 
 from trioproxy.admin.instance import State
+from trioproxy.drain.lifetime import Cause
 from trioproxy.server.generation import Generation, Phase
 from trioproxy.server.log import NAMES, ROOT, set_level
-from trioproxy.server.messages import Drain, ResetCounters, SetHealth, SetLogLevel, Suspend
+from trioproxy.server.messages import Drain, SetHealth, SetLogLevel, Suspend
 
 if TYPE_CHECKING:
     from trioproxy.config.address import Address
@@ -40,8 +41,6 @@ class AdminInstance:
 
     generation: Generation
     nursery: trio.Nursery
-    started: float = attrs.field(factory=trio.current_time)
-    health_failed: bool = False
 
     @property
     def options(self) -> Options:
@@ -70,15 +69,16 @@ class AdminInstance:
     @property
     def state(self) -> State:
         state = STATES[self.generation.phase]
-        return State.DRAINING if state is State.LIVE and self.health_failed else state
+        failed = self.generation.health_failed
+        return State.DRAINING if state is State.LIVE and failed else state
 
     @property
     def uptime(self) -> float:
-        return trio.current_time() - self.started
+        return trio.current_time() - self.generation.started
 
     @property
     def uptime_all_epochs(self) -> float:
-        return self.uptime  # until Hello says when the first generation started
+        return self.generation.uptime_all_epochs
 
     @property
     def addresses(self) -> dict[str, Address]:
@@ -100,12 +100,6 @@ class AdminInstance:
     async def reopen_logs(self) -> None:
         await self.generation.reopen_logs()
 
-    async def reset_counters(self) -> None:
-        await self.generation.supervisor.tell(ResetCounters())
-        await self.generation.supervisor.gather()  # all have obeyed
-        self.writer.reset_counters()
-        self.region.reset_dead_counters()
-
     async def fail_health(self) -> None:
         await self._set_health(failed=True)
 
@@ -115,7 +109,7 @@ class AdminInstance:
     async def drain_listeners(self, *, graceful: bool, keep_open: bool) -> None:
         drain = self.config.drain
         immediate = drain.strategy == "immediate"
-        await self.generation.supervisor.tell(Drain(drain.time, inf, immediate=immediate))
+        await self.generation.supervisor.tell(Drain(drain.time, inf, immediate, Cause.ADMIN.value))
         if keep_open:
             return
         if graceful:
@@ -124,7 +118,7 @@ class AdminInstance:
             await self._close_after(0)
 
     async def _set_health(self, *, failed: bool) -> None:
-        self.health_failed = failed
+        self.generation.health_failed = failed
         await self.generation.supervisor.tell(SetHealth(failed))
         await self.generation.supervisor.gather()  # all have obeyed
 

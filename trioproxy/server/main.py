@@ -21,16 +21,20 @@ import attrs
 import trio
 
 from trioproxy.server import worker
+from trioproxy.server.as_child import open_parent
+from trioproxy.server.as_parent import AsParent
 from trioproxy.server.children import open_children
 from trioproxy.server.generation import Ending, Generation, Phase, cancel_when
+from trioproxy.server.inherited import systemd_sockets
 from trioproxy.server.limits import dump_stacks_to, raise_descriptor_limit
 from trioproxy.server.log import open_log
+from trioproxy.server.notify import Notifier
 from trioproxy.server.place import StartFailed
-from trioproxy.server.sockets import BindFailed, open_sockets, systemd_sockets
+from trioproxy.server.sockets import BindFailed, open_sockets
 from trioproxy.server.supervisor import Crew, Supervisor
 from trioproxy.server.wanted import open_control, wanted_by_admin, wanted_by_listeners
 from trioproxy.server.zygote import fork_zygote, name_process
-from trioproxy.stats.region import Region
+from trioproxy.stats.locks import Lock
 from trioproxy.stats.writer import MAIN
 
 if TYPE_CHECKING:
@@ -39,9 +43,14 @@ if TYPE_CHECKING:
 
     from trioproxy.config.options import Options
     from trioproxy.config.server import Config
+    from trioproxy.server.as_child import AsChild
+    from trioproxy.server.children import Children
+    from trioproxy.server.inherited import Inherited
     from trioproxy.server.log import ProcessLog
     from trioproxy.server.plane import OpenPlane
     from trioproxy.server.zygote import Seed
+    from trioproxy.stats.locks import LockFile
+    from trioproxy.stats.region import Region
 
 log = logging.getLogger("trioproxy.main")
 
@@ -61,6 +70,7 @@ class Parts:
     process_log: ProcessLog
     open_plane: OpenPlane
     serve_admin: ServeAdmin
+    environment: Mapping[str, str]
 
 
 def run(
@@ -72,80 +82,106 @@ def run(
 ) -> int:
     """Be the main process until the end; returns the exit status.
 
-    `environment` is where systemd says which sockets it passed. Raises OSError where the log cannot
-    be opened.
+    `environment` is where systemd says which sockets it passed and whom to notify. Raises OSError
+    where the log cannot be opened.
     """
     levels = dict(options.component_log_level)
     with open_log(options.log_level, levels, options.log_path, options.log_format) as process_log:
-        parts = Parts(options, config, process_log, open_plane, serve_admin)
-        return be_main(parts, environment)
+        parts = Parts(options, config, process_log, open_plane, serve_admin, environment)
+        return be_main(parts)
 
 
-def be_main(parts: Parts, environment: Mapping[str, str]) -> int:
+def be_main(parts: Parts) -> int:
     """Fork the zygote, then run Trio; returns the exit status."""
     name_process("main")
     raise_descriptor_limit()
     dump_stacks_to(parts.process_log)
     # From here on signals wait until somebody is there to obey them.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    inherited = systemd_sockets(environment, os.getpid())
+    passed = systemd_sockets(parts.environment, os.getpid())
 
     def work(end: socket.socket) -> int:
         return trio.run(worker.live, end, parts.open_plane, parts.process_log)
 
-    seed = fork_zygote(work, parts.process_log, strangers=inherited)
+    seed = fork_zygote(work, parts.process_log, strangers=[each.sock for each in passed])
     status = 1
     try:
-        status = trio.run(live, parts, seed, inherited)
+        status = trio.run(live, parts, seed, passed)
     except* (BindFailed, StartFailed) as failures:
         for failure in flatten(failures):
             log.critical("%s", failure)
     return status
 
 
-async def live(parts: Parts, seed: Seed, inherited: Sequence[socket.socket]) -> int:
+async def live(parts: Parts, seed: Seed, passed: Sequence[Inherited]) -> int:
     """Open all that a generation is made of, and let it live; returns the exit status.
 
-    Raises groups of BindFailed and StartFailed.
+    `passed` are the sockets that systemd passed. Raises groups of BindFailed and StartFailed.
     """
     ending = Ending()
     with trio.open_signal_receiver(*SIGNALS) as signals:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        async with open_generation(parts, seed, inherited, ending) as generation:
+        async with (
+            open_children(seed) as children,
+            open_parent(parts.options, parts.config.hot_restart) as parent,
+            open_generation(parts, parent, children, passed, ending) as generation,
+        ):
             await serve(generation, parts.serve_admin, signals)
     return ending.status
 
 
 @asynccontextmanager
 async def open_generation(
-    parts: Parts, seed: Seed, inherited: Sequence[socket.socket], ending: Ending
+    parts: Parts,
+    parent: AsChild,
+    children: Children,
+    passed: Sequence[Inherited],
+    ending: Ending,
 ) -> AsyncIterator[Generation]:
-    """Open the region, the way to the zygote, and the sockets; bound, but not yet listening."""
+    """Open the region and the sockets, or have them from the parent; none begins to listen here.
+
+    Raises BindFailed and StartFailed.
+    """
     options, config = parts.options, parts.config
-    epoch = 0 if options.restart_epoch == "auto" else options.restart_epoch
-    with Region.create() as region, region.claim(epoch, MAIN) as writer:
-        async with open_children(seed) as children:
-            with (
-                open_control(options, random.SystemRandom()) as (base_id, _),
-                open_sockets(wanted_by_admin(config), inherited) as admin,
-                open_sockets(wanted_by_listeners(config, options.concurrency), inherited) as web,
-            ):
-                crew = Crew(
-                    epoch, options.concurrency, config.shutdown.time, web, region.fd, writer
-                )
-                yield Generation(
-                    epoch=epoch,
-                    base_id=base_id,
-                    options=options,
-                    config=config,
-                    process_log=parts.process_log,
-                    region=region,
-                    writer=writer,
-                    admin=admin,
-                    sockets=web,
-                    supervisor=Supervisor(crew, children, partial(ending.ask, status=1)),
-                    ending=ending,
-                )
+    epoch = None if options.restart_epoch == "auto" else options.restart_epoch
+    lineage, region = await parent.meet(epoch)
+    with region, lock_restart(region) as lock, region.claim(lineage.epoch, MAIN) as writer:
+        inherited = [*await parent.sockets(), *passed]
+        rng, listeners = random.SystemRandom(), wanted_by_listeners(config, options.concurrency)
+        with (
+            open_control(options, rng, inherited, beside=parent.silent) as (base_id, control),
+            open_sockets(wanted_by_admin(config), inherited, beside=parent.lost) as admin,
+            open_sockets(listeners, inherited, beside=parent.lost) as web,
+        ):
+            crew = Crew(
+                lineage.epoch, options.concurrency, config.shutdown.time, web, region.fd, writer
+            )
+            yield Generation(
+                lineage=lineage,
+                base_id=base_id,
+                options=options,
+                config=config,
+                process_log=parts.process_log,
+                notifier=Notifier(parts.environment),
+                region=region,
+                writer=writer,
+                parent=parent,
+                restart_lock=lock,
+                inherited=inherited,
+                control=control,
+                admin=admin,
+                sockets=web,
+                supervisor=Supervisor(crew, children, partial(ending.ask, status=1)),
+                ending=ending,
+            )
+
+
+def lock_restart(region: Region) -> LockFile:
+    """Be the one generation that starts; raises StartFailed where another one does."""
+    lock = region.try_lock(Lock.RESTART)
+    if lock is None:
+        raise StartFailed("another restart is in progress, or stopped half-way")
+    return lock
 
 
 async def serve(
@@ -153,15 +189,19 @@ async def serve(
 ) -> None:
     """Start, serve, and leave when asked to."""
     generation.enter(Phase.INITIALISING)
-    generation.admin.listen()
     write_files(generation)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(obey_signals, signals, generation)
         for bound in generation.admin.bound:
-            nursery.start_soon(look_after_admin, serve_admin, generation, bound.sock)
+            serve_it = partial(look_after_admin, serve_admin, generation, bound.sock)
+            nursery.start_soon(generation.admin_door.keep, serve_it)
+        for bound in generation.control.bound:
+            attend = partial(AsParent(generation, nursery).accept, bound.sock)
+            nursery.start_soon(generation.control_door.keep, attend)
         async with trio.open_nursery() as starting:
             starting.start_soon(cancel_when, generation.ending.asked, starting.cancel_scope)
             await generation.start(nursery)
+            nursery.start_soon(generation.outlive_parent)
             starting.cancel_scope.cancel()
         await generation.ending.asked.wait()
         with backstop(generation):

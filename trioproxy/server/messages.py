@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import attrs
 
+from trioproxy.drain.lifetime import Cause
 from trioproxy.restart.wire import Vocabulary
 
 
@@ -65,17 +66,43 @@ class Suspend:
 
 
 @attrs.frozen
+class Refuse:
+    """Main to worker, after Suspend: let in who waits at these listeners, then have the kernel
+    refuse all others."""
+
+    listeners: tuple[str, ...]
+
+
+@attrs.frozen
 class Drain:
-    """Main to worker: ask connections to leave within `time`, end them after `life` seconds."""
+    """Main to worker: ask connections to leave within `time`, end them after `life` seconds.
+
+    `cause` is the value of a `Cause`.
+    """
 
     time: float
     life: float
     immediate: bool = False
+    cause: str = Cause.RESTART.value
+
+
+@attrs.frozen
+class HandOver:
+    """Main to worker, before Drain: connections may go to the worker of the next generation that
+    is at the other end of the channel whose descriptor this carries."""
+
+
+@attrs.frozen
+class Adopt:
+    """Main to worker: a worker of the previous generation offers connections over the channel
+    whose descriptor this carries."""
 
 
 @attrs.frozen
 class Resume:
-    """Main to worker: the drain is off; who was already told to leave goes on leaving."""
+    """Main to worker: that drain is off; who was already told to leave goes on leaving."""
+
+    cause: str = Cause.RESTART.value
 
 
 @attrs.frozen
@@ -93,11 +120,6 @@ class Terminate:
 @attrs.frozen
 class ReopenLogs:
     """Main to worker and zygote: the log files were moved; open them anew by name."""
-
-
-@attrs.frozen
-class ResetCounters:
-    """Main to worker: zero the counters that are yours."""
 
 
 @attrs.frozen
@@ -126,6 +148,13 @@ class Gather:
 
     As commands are obeyed in order, the answer also says that all earlier ones are done.
     """
+
+    number: int
+
+
+@attrs.frozen
+class TellWhenEmpty:
+    """Main to worker: report, by the same number, when no connection is left; Resume ends that."""
 
     number: int
 
@@ -161,16 +190,19 @@ ToWorker: TypeAlias = (
     Start
     | Accept
     | Suspend
+    | Refuse
     | Drain
+    | HandOver
+    | Adopt
     | Resume
     | Shutdown
     | Terminate
     | ReopenLogs
-    | ResetCounters
     | SetLogLevel
     | SetHealth
     | Ping
     | Gather
+    | TellWhenEmpty
 )
 FromWorker: TypeAlias = Ready | Failed | Pong | Report
 

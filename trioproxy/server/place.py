@@ -87,7 +87,7 @@ class Place:
         except CannotFork as error:
             raise StartFailed(f"worker {self._index} cannot be started: {error}") from error
         if not process.ready.is_set():
-            raise StartFailed(f"{process} is not ready: {process.failure or 'see above'}")
+            raise StartFailed(f"{process} is not ready: {process.failure}")
 
     async def _replace(self) -> None:
         """Wait a little, ever longer in a series of deaths, and have one more worker live here.
@@ -123,6 +123,7 @@ class Place:
                 self.process = None
                 child.signal(signal.SIGKILL)
                 child.close()
+        process.failure = process.failure or how
         log.log(
             logging.INFO if self._orders.leaving.is_set() else logging.ERROR, "%s %s", process, how
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -11,6 +11,7 @@ import attrs
 if TYPE_CHECKING:
     import socket
 
+    from trioproxy.drain.lifetime import Cause
     from trioproxy.stats.region import Region
     from trioproxy.stats.writer import Writer
 
@@ -38,11 +39,29 @@ class DataPlane(Protocol):
     def resume(self) -> None:
         """Accept again."""
 
-    def drain(self, time: float, life: float, /, *, immediate: bool) -> None:
+    def refuse(self, listeners: Collection[str], /) -> None:
+        """Let in who waits at these listeners, then have the kernel refuse others.
+
+        Called while suspended.
+        """
+
+    def close_listeners(self) -> None:
+        """Accept no more, ever, and let go of the listen sockets; others may have them, too."""
+
+    def drain(self, cause: Cause, time: float, life: float, /, *, immediate: bool) -> None:
         """Ask connections to leave within `time` seconds and end them after `life` seconds."""
 
-    def undrain(self) -> None:
-        """Ask nobody any more; who was told to leave goes on leaving."""
+    def hand_over(self, sock: socket.socket, /) -> None:
+        """Offer connections that can move to the worker at the other end, from `drain` on."""
+
+    def adopt(self, sock: socket.socket, /) -> None:
+        """Take connections that the worker at the other end offers."""
+
+    def undrain(self, cause: Cause, /) -> None:
+        """Withdraw a cause to leave; who was already told goes on leaving."""
+
+    async def emptied(self) -> None:
+        """Return when no connection is left."""
 
     async def shutdown(self, seconds: float, /) -> None:
         """Accept no more; return when no connection is left, after `seconds` at the latest.
@@ -52,9 +71,6 @@ class DataPlane(Protocol):
 
     def reopen_logs(self) -> None:
         """Open the access logs anew by name."""
-
-    def reset_counters(self) -> None:
-        """Zero this worker's counters."""
 
     def set_health(self, *, failed: bool) -> None:
         """Tell whoever checks this worker's health that it is well, or that it is not."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trioproxy.restart.packets import ChannelError
-from trioproxy.server.messages import Failed, Gather, Ping, Pong, Ready, Report
+from trioproxy.server.messages import Failed, Gather, Ping, Pong, Ready, Report, TellWhenEmpty
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,18 +69,25 @@ class Process:
 
     async def gather(self) -> dict[str, object] | None:
         """Ask for its figures; None where it dies or does not answer in time."""
+        with trio.move_on_after(PATIENCE):
+            return await self._ask(Gather)
+        return None
+
+    async def emptied(self) -> None:
+        """Return when it has no connection any more, or is dead."""
+        await self._ask(TellWhenEmpty)
+
+    async def _ask(self, question: type[Gather | TellWhenEmpty]) -> dict[str, object] | None:
         self._asked += 1
         number = self._asked
         self._answers[number], answer = trio.open_memory_channel[dict[str, object]](1)
         try:
-            with trio.move_on_after(PATIENCE):
-                await self.tell(Gather(number))
-                return await answer.receive()
+            await self.tell(question(number))
+            return await answer.receive()
         except trio.EndOfChannel:
-            pass
+            return None
         finally:
             del self._answers[number]
-        return None
 
     async def _listen(self) -> None:
         while True:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import enum
 import logging
-import os
 import socket
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
-from trioproxy.config.address import Address
-from trioproxy.server.paths import bind_path, inode_of, unlink_own
+from trioproxy.server.inherited import local_address
+from trioproxy.server.paths import SocketFile, bind_path, path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from trioproxy.config.address import Address
+    from trioproxy.server.inherited import Inherited
 
 log = logging.getLogger("trioproxy.main")
-
-FIRST_SYSTEMD_FD = 3
 
 
 class BindFailed(Exception):
@@ -43,24 +43,94 @@ class Wanted:
     kind: socket.SocketKind = socket.SOCK_STREAM
 
 
-@attrs.frozen(eq=False)
+class Sharer(enum.Enum):
+    """A generation that has our sockets, too."""
+
+    PARENT = "parent"
+    CHILD = "child"
+
+
+@attrs.define(eq=False)
 class Bound:
-    """A listen socket, the `index`-th of its listener; `address` is what was configured."""
+    """A listen socket, the `index`-th of its listener; `address` is what was configured.
+
+    `sharers` are other generations that listen on it, too, and `lent` says that it is systemd's:
+    then neither it nor its file is ours to end.
+    """
 
     listener: str
     address: Address
     index: int
     backlog: int
+    mode: str
     sock: socket.socket
+    file: SocketFile | None = None
+    lent: bool = False
+    sharers: set[Sharer] = attrs.field(factory=set)
+
+    @property
+    def ours(self) -> bool:
+        """Whether nobody else has it."""
+        return not self.lent and not self.sharers
 
     @property
     def local(self) -> Address:
         """Where it really listens: port 0 has become a port."""
         return local_address(self.sock)
 
+    def adopt(self, origin: Inherited) -> None:
+        """Take note that its owner has it, too."""
+        self.lent = origin.lent
+        if not self.lent:
+            self.sharers.add(Sharer.PARENT)
+
+    def listen(self) -> None:
+        """Let the kernel queue connections, with our backlog and mode; raises BindFailed."""
+        try:
+            self.sock.listen(self.backlog)
+        except OSError as error:
+            raise BindFailed.of(self.listener, self.address, error) from error
+        if self.file is not None and not self.lent:
+            self.file.set_mode(self.mode)
+
+    def refuse(self) -> None:
+        """Have the kernel refuse connections, in every process; what is queued is reset."""
+        with suppress(OSError):  # one that never listened refuses already
+            self.sock.shutdown(socket.SHUT_RDWR)
+
+    def withdraw(self) -> None:
+        """Refuse connections until `restore`: a Unix socket only loses its name."""
+        if self.file is not None:
+            self.file.hide()
+        else:
+            self.refuse()
+
+    def restore(self) -> None:
+        """Undo `withdraw`; raises BindFailed."""
+        if self.file is not None:
+            self.file.show()
+            return
+        local = self.local
+        self._listen_at(local)
+        # Shut twice, as by two processes, a socket would shut each connection that it accepts; shut
+        # while it listens, it forgets that.
+        self.refuse()
+        self._listen_at(local)
+
+    def _listen_at(self, local: Address) -> None:
+        with suppress(OSError):  # only what was bound to port 0 has let go of its port
+            self.sock.bind(local.sockaddr)
+        self.listen()
+
+    def close(self) -> None:
+        """Close it, and remove its file if that is ours alone."""
+        if self.file is not None and self.ours:
+            self.file.remove()
+        self.sock.close()
+
 
 class Sockets:
-    """All listen sockets of one generation."""
+    """Some listen sockets of one generation."""
 
     def __init__(self, bound: Iterable[Bound]) -> None:
         self.bound = tuple(bound)
@@ -71,22 +141,20 @@ class Sockets:
         Raises BindFailed where another process listens since we bound.
         """
         for bound in self.bound:
-            try:
-                bound.sock.listen(bound.backlog)
-            except OSError as error:
-                raise BindFailed.of(bound.listener, bound.address, error) from error
+            bound.listen()
             if bound.index == 0:
                 log.info("%s listens on %s", bound.listener, bound.local)
 
     def refuse(self) -> None:
         """Have the kernel refuse new connections, for all processes that have these sockets.
 
-        What is queued is reset: let somebody accept it before.
+        What is queued is reset: let somebody accept it before. What others have stays.
         """
-        for bound in self.bound:
-            with suppress(OSError):  # one that never listened refuses already
-                bound.sock.shutdown(socket.SHUT_RDWR)
-        log.info("listeners refuse connections")
+        ours = [bound for bound in self.bound if bound.ours]
+        for bound in ours:
+            bound.refuse()
+        if ours:
+            log.info("listeners refuse connections")
 
     def served_by(self, worker: int, workers: int) -> list[Bound]:
         """Return the sockets that a worker accepts on: each socket has one, each worker some."""
@@ -109,76 +177,53 @@ def serves(worker: int, workers: int, index: int, sockets: int) -> bool:
 
 @contextmanager
 def open_sockets(
-    wanted: Iterable[Wanted], inherited: Sequence[socket.socket] = ()
+    wanted: Iterable[Wanted], inherited: Sequence[Inherited] = (), *, beside: bool = False
 ) -> Iterator[Sockets]:
     """Bind all that is wanted, or take it from `inherited`; at the end close it and unlink paths.
 
-    Raises BindFailed with nothing left bound.
+    `beside`: a parent that is lost may still have the port or path. Raises BindFailed with nothing
+    left bound.
     """
     with ExitStack() as stack:
-        bound: list[Bound] = []
+        every: list[Bound] = []
         for want in wanted:
-            group = _inherited_group(want, inherited) or _new_group(want, stack)
+            taken = [each for each in inherited if each.fits(want)]
+            crossed = any(each.crosses(want) for each in inherited)
+            group = [each.sock for each in taken] or _new_group(want, beside=beside or crossed)
+            file = SocketFile.of(want.address)
             for index, sock in enumerate(group):
-                stack.callback(sock.close)
-                bound.append(Bound(want.listener, want.address, index, want.backlog, sock))
-        yield Sockets(bound)
+                bound = Bound(
+                    want.listener, want.address, index, want.backlog, want.mode, sock, file
+                )
+                stack.callback(bound.close)
+                every.append(bound)
+                if taken:
+                    bound.adopt(taken[index])
+        yield Sockets(every)
 
 
-def is_file(address: Address) -> bool:
-    """Say whether listening there leaves a file."""
-    return bool(address.path) and not address.path.startswith("@")
-
-
-def systemd_sockets(environment: Mapping[str, str], pid: int) -> list[socket.socket]:
-    """Take over the sockets that systemd passed to the process `pid`, if to that one."""
-    if environment.get("LISTEN_PID") != str(pid):
-        return []
-    count = int(environment.get("LISTEN_FDS", "0"))
-    passed = range(FIRST_SYSTEMD_FD, FIRST_SYSTEMD_FD + count)
-    for fd in passed:
-        os.set_inheritable(fd, False)
-    return [socket.socket(fileno=fd) for fd in passed]
-
-
-def local_address(sock: socket.socket) -> Address:
-    """Return where a socket is bound."""
-    name = sock.getsockname()
-    if sock.family == socket.AF_UNIX:
-        path = f"@{name[1:].decode()}" if isinstance(name, bytes) else name
-        return Address(socket.AF_UNIX, path=path)
-    return Address(sock.family, name[0], name[1])
-
-
-def _inherited_group(want: Wanted, inherited: Sequence[socket.socket]) -> list[socket.socket]:
-    return [
-        sock for sock in inherited if sock.type == want.kind and local_address(sock) == want.address
-    ]
-
-
-def _new_group(want: Wanted, stack: ExitStack) -> list[socket.socket]:
-    """Bind what is wanted; its file, if it has one, is removed when `stack` ends."""
+def _new_group(want: Wanted, *, beside: bool) -> list[socket.socket]:
     with ExitStack() as undo:
         try:
-            group = _bind_group(want, undo)
+            group = _bind_group(want, undo, beside=beside)
         except OSError as error:
             raise BindFailed.of(want.listener, want.address, error) from error
         undo.pop_all()
-    if is_file(want.address):
-        path = Path(want.address.path)
-        stack.callback(unlink_own, path, inode_of(path))
     return group
 
 
-def _bind_group(want: Wanted, undo: ExitStack) -> list[socket.socket]:
+def _bind_group(want: Wanted, undo: ExitStack, *, beside: bool) -> list[socket.socket]:
     if want.address.family == socket.AF_UNIX:
         sock = undo.enter_context(_new_socket(socket.AF_UNIX, want.kind))
-        if is_file(want.address):
-            bind_path(sock, Path(want.address.path), int(want.mode, 8))
-        else:
+        path = path_of(want.address)
+        if path is None:
             sock.bind(want.address.sockaddr)
+        else:
+            bind_path(sock, path, int(want.mode, 8), replace=beside)
         return [sock]
     first = undo.enter_context(_new_socket(want.address.family))
+    if beside:
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     first.bind(want.address.sockaddr)
     # Only now: with SO_REUSEPORT from the start, a port taken by our like would go unnoticed.
     first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

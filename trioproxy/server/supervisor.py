@@ -9,7 +9,9 @@ import trio
 
 from trioproxy.server.messages import (
     Accept,
+    Adopt,
     Drain,
+    HandOver,
     ReopenLogs,
     Resume,
     SetHealth,
@@ -23,6 +25,7 @@ from trioproxy.server.place import Place
 from trioproxy.stats.server import WatchdogStats
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Sequence
 
     from trioproxy.server.children import Children
@@ -69,12 +72,31 @@ class Supervisor:
             for place in self._places:
                 starting.start_soon(nursery.start, place.keep)
 
+    def missing(self) -> list[int]:
+        """Return the workers that are not ready."""
+        return [index for index, place in enumerate(self._places) if place.process is None]
+
     async def tell(self, message: ToWorker) -> None:
         """Send a command to all workers, those that are still to come included."""
         self._remember(message)
         async with trio.open_nursery() as nursery:
             for place in self._places:
                 nursery.start_soon(place.tell, message)
+
+    async def hand_over(self, ends: Sequence[socket.socket]) -> None:
+        """Give each worker its channel to the next generation; the ends are theirs then."""
+        await self._deal(HandOver(), ends)
+
+    async def adopt(self, ends: Sequence[socket.socket]) -> None:
+        """Deal out the channels from the previous generation; the ends are the workers' then."""
+        await self._deal(Adopt(), ends)
+
+    async def _deal(self, message: ToWorker, ends: Sequence[socket.socket]) -> None:
+        for index, end in enumerate(ends):
+            with end:
+                process = self._places[index % len(self._places)].process
+                if process is not None:
+                    await process.tell(message, [end.fileno()])
 
     async def gather(self) -> dict[int, dict[str, object]]:
         """Return the figures of the workers that answer, by index; earlier commands are done."""
@@ -89,6 +111,13 @@ class Supervisor:
             for index, place in enumerate(self._places):
                 nursery.start_soon(ask, index, place)
         return reports
+
+    async def emptied(self) -> None:
+        """Return when no worker has a connection."""
+        async with trio.open_nursery() as nursery:
+            for place in self._places:
+                if place.process is not None:  # a process that is still to come has none either
+                    nursery.start_soon(place.process.emptied)
 
     async def reopen_logs(self) -> None:
         """Have every process but main reopen its logs by name."""
@@ -143,7 +172,7 @@ class Supervisor:
                 self._standing["logs"] = message
             case Accept() | Suspend():
                 self._standing["accepting"] = message
-            case Drain() | Resume():
-                self._standing["draining"] = message
+            case Drain(cause=cause) | Resume(cause=cause):
+                self._standing[f"drain {cause}"] = message
             case Shutdown() | Terminate():
                 self._standing["leaving"] = message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from contextlib import ExitStack, contextmanager, suppress
 from errno import EADDRINUSE
@@ -11,11 +12,14 @@ from trioproxy.config.options import LARGEST
 from trioproxy.server.sockets import BindFailed, Sockets, Wanted, open_sockets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from random import Random
 
     from trioproxy.config.options import Options
     from trioproxy.config.server import Config
+    from trioproxy.server.inherited import Inherited
+
+log = logging.getLogger("trioproxy.main")
 
 CONTROL_BACKLOG = ADMIN_BACKLOG = 128
 
@@ -40,10 +44,13 @@ def wanted_by_listeners(config: Config, workers: int) -> list[Wanted]:
 
 
 @contextmanager
-def open_control(options: Options, rng: Random) -> Iterator[tuple[int, Sockets]]:
+def open_control(
+    options: Options, rng: Random, inherited: Sequence[Inherited] = (), *, beside: bool = False
+) -> Iterator[tuple[int, Sockets]]:
     """Hold the name under which the next generation finds this one; yields the base id, too.
 
-    Raises BaseIdTaken. Nothing is held where hot restart is disabled.
+    `beside`: a parent that does not answer may have the name, and then nothing is held, as where
+    hot restart is disabled. Raises BaseIdTaken.
     """
     if options.disable_hot_restart:
         yield options.base_id, Sockets([])
@@ -52,7 +59,13 @@ def open_control(options: Options, rng: Random) -> Iterator[tuple[int, Sockets]]
         if options.use_dynamic_base_id:
             base_id, sockets = _bind_some(options, rng, stack)
         else:
-            base_id, sockets = options.base_id, _bind_control(options, options.base_id, stack)
+            base_id, sockets = options.base_id, Sockets([])
+            try:
+                sockets = _bind_control(options, base_id, stack, inherited)
+            except BaseIdTaken as taken:
+                if not beside:
+                    raise
+                log.warning("no next generation will find this one: %s", taken)
         yield base_id, sockets
 
 
@@ -61,14 +74,16 @@ def _bind_some(options: Options, rng: Random, stack: ExitStack) -> tuple[int, So
     while True:
         base_id = rng.randrange(LARGEST)
         with suppress(BaseIdTaken):
-            return base_id, _bind_control(options, base_id, stack)
+            return base_id, _bind_control(options, base_id, stack, ())
 
 
-def _bind_control(options: Options, base_id: int, stack: ExitStack) -> Sockets:
+def _bind_control(
+    options: Options, base_id: int, stack: ExitStack, inherited: Sequence[Inherited]
+) -> Sockets:
     address, mode = options.control_address(base_id), f"{options.socket_mode:o}"
     control = Wanted("control", address, CONTROL_BACKLOG, mode, kind=socket.SOCK_SEQPACKET)
     try:
-        sockets = stack.enter_context(open_sockets([control]))
+        sockets = stack.enter_context(open_sockets([control], inherited))
         sockets.listen()
     except BindFailed as failure:
         question = f"is another instance running with --base-id {base_id}?"

@@ -13,27 +13,31 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioproxy.restart.channel import Channel
+from trioproxy.drain.lifetime import Cause
+from trioproxy.restart.channel import Channel, Received
 from trioproxy.restart.packets import ChannelError
 from trioproxy.server.log import fold, set_level
 from trioproxy.server.messages import (
     TO_WORKER,
     Accept,
+    Adopt,
     Drain,
     Failed,
     Gather,
+    HandOver,
     Ping,
     Pong,
     Ready,
+    Refuse,
     ReopenLogs,
     Report,
-    ResetCounters,
     Resume,
     SetHealth,
     SetLogLevel,
     Shutdown,
     Start,
     Suspend,
+    TellWhenEmpty,
     Terminate,
 )
 from trioproxy.server.plane import Identity
@@ -81,7 +85,6 @@ async def serve(
         ):
             identity = Identity(start.epoch, start.worker, start.workers, region, writer)
             async with open_plane(identity) as plane:
-                await channel.send(Ready())
                 await Worker(channel, plane, process_log, sockets, start.shutdown_time).obey()
     except Exception as error:  # a worker ends here, and main should know why
         log.critical("worker %d failed", start.worker, exc_info=True)
@@ -128,33 +131,54 @@ class Worker:
         self._sockets = sockets
         self._shutdown_time = shutdown_time
         self._started = False
+        self._emptying = trio.CancelScope()
 
     async def obey(self) -> None:
-        """Do what main says until it says to leave, or is gone."""
+        """Say that it is ready, then do what main says until it says to leave, or is gone."""
         async with trio.open_nursery() as nursery:
             try:
+                await self._channel.send(Ready())
                 while True:
                     received = await self._channel.receive()
-                    await self._do(received.message, nursery)
+                    await self._do(received, nursery)
             except ChannelError:
                 nursery.start_soon(self._leave_orphaned, nursery)
 
-    async def _do(self, message: ToWorker, nursery: trio.Nursery) -> None:
+    async def _do(self, received: Received[ToWorker], nursery: trio.Nursery) -> None:
+        message = received.message
         match message:
             case Accept():
                 self._accept()
             case Suspend():
                 self._plane.suspend()
-            case Drain(time=time, life=life, immediate=immediate):
-                self._plane.drain(time, life, immediate=immediate)
-            case Resume():
-                self._plane.undrain()
             case Shutdown(seconds=seconds):
                 nursery.start_soon(self._leave, seconds, nursery)
             case Terminate():
                 nursery.cancel_scope.cancel()
+            case TellWhenEmpty(number=number):
+                nursery.start_soon(self._tell_when_empty, number)
+            case HandOver() | Adopt():
+                self._pass_on(message, socket.socket(fileno=received.fds[0]))
+            case Refuse() | Drain() | Resume():
+                self._give_way(message)
             case _:
                 await self._keep_house(message)
+
+    def _pass_on(self, message: HandOver | Adopt, sock: socket.socket) -> None:
+        if isinstance(message, HandOver):
+            self._plane.hand_over(sock)
+        else:
+            self._plane.adopt(sock)
+
+    def _give_way(self, message: Refuse | Drain | Resume) -> None:
+        match message:
+            case Refuse(listeners=listeners):
+                self._plane.refuse(listeners)
+            case Drain(time=time, life=life, immediate=immediate, cause=cause):
+                self._plane.drain(Cause(cause), time, life, immediate=immediate)
+            case Resume(cause=cause):
+                self._plane.undrain(Cause(cause))
+                self._emptying.cancel()
 
     async def _keep_house(self, message: ToWorker) -> None:
         match message:
@@ -165,8 +189,6 @@ class Worker:
             case ReopenLogs():
                 self._process_log.reopen()
                 self._plane.reopen_logs()
-            case ResetCounters():
-                self._plane.reset_counters()
             case SetLogLevel(level=level, component=component):
                 set_level(level, component)
             case SetHealth(failed=failed):
@@ -179,6 +201,12 @@ class Worker:
             self._plane.start(self._sockets)
             self._started = True
 
+    async def _tell_when_empty(self, number: int) -> None:
+        with trio.CancelScope() as self._emptying:
+            await self._plane.emptied()
+            with suppress(ChannelError):
+                await self._channel.send(Report(number, {}))
+
     async def _leave(self, seconds: float, nursery: trio.Nursery) -> None:
         """Leave in peace, the data plane deciding when; `seconds` bounds it, slack included."""
         with trio.move_on_after(seconds + OVERTIME):
@@ -189,6 +217,8 @@ class Worker:
         log.warning(
             "main is gone: finishing what is in flight, %.0f s at most", self._shutdown_time
         )
+        # Whoever has a copy of the listen sockets goes on with them; nobody shall wait for us.
+        self._plane.close_listeners()
         # Nobody is left to kill a worker that hangs: the kernel does.
         signal.alarm(math.ceil(self._shutdown_time + 2 * OVERTIME))
         await self._leave(self._shutdown_time, nursery)

@@ -15,6 +15,8 @@ class ListenerStats(Family):
     downstream_cx_active: Gauge
     downstream_cx_destroy: Counter
     downstream_cx_overflow: Counter  # pauses at max_connections: nobody is refused, all wait
+    downstream_cx_handed_over: Counter
+    downstream_cx_adopted: Counter
     downstream_cx_length_ms: Histogram
     connections_accepted_per_socket_event: Histogram
 

@@ -3,7 +3,8 @@
     0               header: magic, layout version, end of the table of names
     NAMES_START     the table of names, append-only
     BLOCKS_START    block 0, the marks: for each name the newest epoch that uses it
-    + BLOCK_SPACE   block 1, 2, ...: a process each; a name has the same cell in every block
+    + BLOCK_SPACE   block 1, the zeros: what each counter stood at when counters were reset
+    ...             block 2, 3, ...: a process each; a name has the same cell in every block
 
 The file is sparse: space costs address room, memory is taken page by page as cells are written.
 So a name never lacks a place near the others, no cell ever moves under its writer, and the file
@@ -17,7 +18,7 @@ import struct
 
 from trioproxy.stats.buckets import BOUNDS
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 """Grows with every change to this module or to the bounds of the buckets."""
 
 MAGIC = int.from_bytes(b"triostat", "little")
@@ -35,8 +36,11 @@ BLOCKS_START = NAMES_START + NAMES_SPACE
 BLOCK_SPACE = 32 * 1024 * 1024
 BLOCK_CELLS = BLOCK_SPACE // CELL
 
-MARKS = 0
-"""The block that belongs to no process."""
+MARKS, ZEROS = range(2)
+"""The blocks that belong to no process."""
+
+FIRST_CLAIMED = 2
+"""The block from which on each is, or was, some process's."""
 
 EPOCH_CELL, WORKER_CELL = range(2)
 """The cells of a block that say whose it is."""
@@ -58,6 +62,10 @@ class Kind(enum.IntEnum):
     HIDDEN_GAUGE = 6
 
 
+COUNTERS = frozenset({Kind.COUNTER, Kind.HIDDEN_COUNTER})
+GAUGES = frozenset({Kind.ACCUMULATE, Kind.NEVER_IMPORT, Kind.HIDDEN_GAUGE})
+
+
 HISTOGRAM_CELLS = 1 + len(BOUNDS) + 1
 """The sum of what was recorded (a double), then one bucket below each bound and one above all."""
 
@@ -73,5 +81,5 @@ def block_offset(block: int) -> int:
 
 
 def block_count(size: int) -> int:
-    """Return how many blocks a file of `size` bytes has, the marks included."""
+    """Return how many blocks a file of `size` bytes has, those of no process included."""
     return (size - BLOCKS_START) // BLOCK_SPACE

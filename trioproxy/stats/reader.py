@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
+from operator import sub
 from typing import TYPE_CHECKING
 
 import attrs
@@ -94,17 +95,20 @@ class Reader:
 
     def _compose(self, first_cells: dict[Name, int], owners: list[Owner]) -> Snapshot:
         end = self._table.cells_end
+        # Read first: so a reset in between shows up too late rather than as a negative count.
+        zeros = self._region.zeros.cells[:end].tolist()
         columns = {block.number: block.cells[:end].tolist() for block in self._mapped()}
         everybody = _summed(columns.values(), end)
+        counted = list(map(sub, everybody, zeros))
         living = _summed([columns[owner.block] for owner in owners], end)
         own = _summed([columns[o.block] for o in owners if o.epoch == self.epoch], end)
 
         counters, gauges, hidden = dict[str, int](), dict[str, int](), dict[str, int]()
         single = {
-            Kind.COUNTER: (counters, everybody),
+            Kind.COUNTER: (counters, counted),
             Kind.ACCUMULATE: (gauges, living),
             Kind.NEVER_IMPORT: (gauges, own),
-            Kind.HIDDEN_COUNTER: (hidden, everybody),
+            Kind.HIDDEN_COUNTER: (hidden, counted),
             Kind.HIDDEN_GAUGE: (hidden, living),
         }
         histograms = dict[str, Distribution]()

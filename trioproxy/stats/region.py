@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING
 from trioproxy.stats.block import Block
 from trioproxy.stats.layout import (
     CELL,
+    COUNTERS,
+    FIRST_CLAIMED,
     LAYOUT_VERSION,
     MAGIC,
     MAGIC_CELL,
-    MARKS,
     PAGE,
+    ZEROS,
     block_count,
     block_offset,
 )
 from trioproxy.stats.locks import Lock, LockFile, living, owned
 from trioproxy.stats.table import Table
-from trioproxy.stats.writer import COUNTERS, Writer, occupy, zero
+from trioproxy.stats.writer import Writer, occupy
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -49,12 +51,13 @@ class Region:
         self._header = memoryview(self._map).cast("q")
         self._probe = LockFile(fd)
         self.table = Table(fd, self._header)
+        self.zeros = Block(fd, ZEROS)
 
     @classmethod
     def create(cls) -> Region:
         """Make a new, empty region."""
         fd = os.memfd_create("trioproxy-stats", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(fd, block_offset(MARKS + 1))
+        os.ftruncate(fd, block_offset(FIRST_CLAIMED))
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
         os.pwrite(fd, _cells(MAGIC, LAYOUT_VERSION), MAGIC_CELL * CELL)
         return cls(fd)
@@ -82,6 +85,7 @@ class Region:
 
     def close(self) -> None:
         """Let go of the region; writers of this process are closed before."""
+        self.zeros.close()
         self.table.close()
         self._probe.close()
         self._header.release()
@@ -90,7 +94,7 @@ class Region:
 
     def blocks(self) -> range:
         """Return the numbers of the blocks that processes write to."""
-        return range(MARKS + 1, block_count(os.fstat(self.fd).st_size))
+        return range(FIRST_CLAIMED, block_count(os.fstat(self.fd).st_size))
 
     def is_living(self, block: int) -> bool:
         """Ask the kernel whether the process that claimed `block` is alive."""
@@ -125,14 +129,18 @@ class Region:
         """Return whether anybody holds `lock` by `try_lock`."""
         return self._probe.is_held(lock)
 
-    def reset_dead_counters(self) -> None:
-        """Zero the counters of every block without an owner; the living reset their own."""
+    def reset_counters(self) -> None:
+        """Have every counter begin anew for readers; who counts goes on undisturbed."""
+        self.table.refresh()
+        cells = [first for name, first in self.table.first.items() if name.kind in COUNTERS]
+        totals = dict.fromkeys(cells, 0)
         for number in self.blocks():
-            with LockFile(self.fd) as locks:
-                if locks.try_acquire(owned(number)):
-                    block = Block(self.fd, number)
-                    zero(block, self.table, COUNTERS)
-                    block.close()
+            block = Block(self.fd, number)
+            for cell in cells:
+                totals[cell] += block.cells[cell]
+            block.close()
+        for cell, total in totals.items():
+            self.zeros.cells[cell] = total
 
     def _own_some_block(self, locks: LockFile) -> int:
         while True:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from trioproxy.stats.handles import Counter, Gauge, Handle, Histogram, OwnGauge
-from trioproxy.stats.layout import EPOCH_CELL, WORKER_CELL, Kind
+from trioproxy.stats.layout import EPOCH_CELL, GAUGES, WORKER_CELL
 from trioproxy.stats.locks import Lock
 from trioproxy.stats.table import Name
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 MAIN = -1
 """The worker number of a main process."""
-
-GAUGES = frozenset({Kind.ACCUMULATE, Kind.NEVER_IMPORT, Kind.HIDDEN_GAUGE})
-COUNTERS = frozenset({Kind.COUNTER, Kind.HIDDEN_COUNTER})
 
 AnyHandle = TypeVar("AnyHandle", bound=Handle)
 
@@ -86,21 +83,12 @@ class Writer:
             self._table.use((name for _, name in pairs), self.epoch)
         return [kind(self._block, self._table.first[name]) for kind, name in pairs]
 
-    def reset_counters(self) -> None:
-        """Zero the counters of this block."""
-        zero(self._block, self._table, COUNTERS)
-
 
 def occupy(block: Block, table: Table, epoch: int, worker: int) -> None:
     """Make a block that is owned, but not yet living, the block of `worker` of `epoch`."""
-    zero(block, table, GAUGES)
-    block.cells[EPOCH_CELL] = epoch
-    block.cells[WORKER_CELL] = worker
-
-
-def zero(block: Block, table: Table, kinds: frozenset[Kind]) -> None:
-    """Zero every cell of the given kinds, whoever named it."""
     table.refresh()
     for name, first in table.first.items():
-        if name.kind in kinds:
+        if name.kind in GAUGES:
             block.cells[first] = 0
+    block.cells[EPOCH_CELL] = epoch
+    block.cells[WORKER_CELL] = worker

@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow
+from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow, UpstreamTimeout
 from trioproxy.reactor.epoll import IN
+from trioproxy.reactor.transport import Transport
 from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, HostStats
 from trioproxy.upstream.breaker import Breaker
-from trioproxy.upstream.connection import connect
+from trioproxy.upstream.connection import UpstreamConnection, connect
 from trioproxy.upstream.host import Host
 from trioproxy.upstream.lb import Balancer
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Collection
 
     from trioproxy.config import cluster as config
-    from trioproxy.upstream.connection import UpstreamConnection
     from trioproxy.upstream.tools import ClusterTools
 
 
@@ -59,47 +60,43 @@ class Cluster:
             raise NoHealthyUpstream("no healthy upstream")
         return host
 
-    async def connect(self, host: Host) -> UpstreamConnection:
-        """Make a connection of one's own; raises UpstreamOverflow or ConnectFailed."""
+    async def connect(self, host: Host, until: float = inf) -> UpstreamConnection:
+        """Make a connection of one's own.
+
+        Raises UpstreamOverflow, ConnectFailed, UpstreamTimeout where it is not made `until` then.
+        """
         if not self.connections.admits:
             self.stats.upstream_cx_overflow.add()
             raise UpstreamOverflow("too many connections to the cluster")
         started = trio.current_time()
         try:
-            connection = await connect(self, host)
+            connection = await connect(self, host, until)
         except ConnectFailed as failure:
             self._count_failure(host, failure)
             raise
         self.stats.upstream_cx_connect_ms.record((trio.current_time() - started) * 1000)
         return connection
 
-    async def lease(self, host: Host) -> UpstreamConnection:
+    async def lease(self, host: Host, until: float = inf) -> UpstreamConnection:
         """Lend an idle connection to the host, or make one; give it back with `release`.
 
         Waits while the cluster has all the connections that it may have. Raises UpstreamOverflow
-        where too many wait already, or ConnectFailed.
+        where too many wait already, ConnectFailed, or UpstreamTimeout at `until` on Trio's clock.
         """
         while True:
             connection = self.take_idle(host)
             if connection is not None:
                 return connection
             if self.connections.admits or self._evict():
-                connection = await self.connect(host)
+                connection = await self.connect(host, until)
                 self.stats.upstream_cx_http1_total.add()
                 return connection
-            await self._wait()
+            await self._wait(until)
 
     def release(self, connection: UpstreamConnection) -> None:
         """Take back a connection whose exchange is complete, for the next one or to close it."""
         now = self.sweep.clock.now
-        worn = None
-        if connection.requests >= self._max_requests:
-            worn = self.stats.upstream_cx_max_requests
-        elif now - connection.begun >= self._max_age:
-            worn = self.stats.upstream_cx_max_duration_reached
-        if worn is not None:
-            worn.add()
-        if worn is not None or not connection.settle():
+        if self._is_worn(connection, now) or not connection.settle():
             connection.close()
             return
         connection.idle = True
@@ -108,6 +105,15 @@ class Cluster:
         connection.host.idle.append(connection)
         if self.pending.active:
             self._waiting.unpark()
+
+    def _is_worn(self, connection: UpstreamConnection, now: float) -> bool:
+        if connection.requests >= self._max_requests:
+            self.stats.upstream_cx_max_requests.add()
+            return True
+        if now - connection.begun >= self._max_age:
+            self.stats.upstream_cx_max_duration_reached.add()
+            return True
+        return False
 
     def take_idle(self, host: Host) -> UpstreamConnection | None:
         """Lend an idle connection to the host; None where there is none."""
@@ -134,34 +140,56 @@ class Cluster:
                 return True
         return False
 
-    async def _wait(self) -> None:
+    async def _wait(self, until: float) -> None:
         if not self.pending.admits:
             self.stats.upstream_rq_pending_overflow.add()
             raise UpstreamOverflow("too many requests wait for a connection")
         self.stats.upstream_rq_pending_total.add()
         self.stats.upstream_rq_pending_active.add()
         try:
-            with self.pending.hold():
+            with self.pending.hold(), trio.move_on_at(until) as limit:
                 await self._waiting.park()
+            if limit.cancelled_caught:
+                raise UpstreamTimeout
         finally:
             self.stats.upstream_rq_pending_active.add(-1)
 
+    def host_named(self, name: str) -> Host | None:
+        """Return the host of that address, if it is still one of ours."""
+        return next((host for host in self.hosts if host.name == name), None)
+
+    def adopt(self, host: Host, sock: socket.socket) -> UpstreamConnection:
+        """Go on with a connection that the previous generation made."""
+        connection = UpstreamConnection(self, host, Transport(self.reactor, sock))
+        self._enter(connection)
+        return connection
+
+    def departed(self, connection: UpstreamConnection) -> None:
+        """Count a connection out that goes on in the next generation."""
+        self._leave(connection)
+
     def opened(self, connection: UpstreamConnection) -> None:
         """Count a new connection."""
-        self.connections.enter()
-        self.sweep.timed.add(connection)
+        self._enter(connection)
         self.stats.upstream_cx_total.add()
-        self.stats.upstream_cx_active.add()
         connection.host.stats.cx_total.add()
-        connection.host.stats.cx_active.add()
 
     def closed(self, connection: UpstreamConnection, *, active_rq: bool) -> None:
         """Count a connection out; `active_rq`: in the middle of something."""
+        self._leave(connection)
+        self.stats.upstream_cx_end(remote=connection.transport.hangup, active_rq=active_rq)
+        self.stats.upstream_cx_length_ms.record((trio.current_time() - connection.begun) * 1000)
+
+    def _enter(self, connection: UpstreamConnection) -> None:
+        self.connections.enter()
+        self.sweep.timed.add(connection)
+        self.stats.upstream_cx_active.add()
+        connection.host.stats.cx_active.add()
+
+    def _leave(self, connection: UpstreamConnection) -> None:
         self.connections.leave()
         self.sweep.timed.discard(connection)
         self.stats.upstream_cx_active.add(-1)
-        self.stats.upstream_cx_end(remote=connection.transport.hangup, active_rq=active_rq)
-        self.stats.upstream_cx_length_ms.record((trio.current_time() - connection.begun) * 1000)
         connection.host.stats.cx_active.add(-1)
         self._waiting.unpark()
 

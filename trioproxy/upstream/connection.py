@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioproxy.errors import ConnectFailed, ProxyError
+from trioproxy.errors import ConnectFailed, ProxyError, UpstreamTimeout
 from trioproxy.reactor.epoll import IN, OUT
 from trioproxy.reactor.transport import Transport
 
@@ -79,16 +79,24 @@ class UpstreamConnection:
                 self.transport.close()
             self.cluster.closed(self, active_rq=abort)
 
+    def depart(self) -> None:
+        """Close it here: it goes on in another process."""
+        self.transport.close()
+        self.cluster.departed(self)
 
-async def connect(cluster: Cluster, host: Host) -> UpstreamConnection:
-    """Connect within the cluster's `connect_timeout`; raises ConnectFailed with the reason."""
+
+async def connect(cluster: Cluster, host: Host, until: float) -> UpstreamConnection:
+    """Connect within the cluster's `connect_timeout`, and before `until` on Trio's clock.
+
+    Raises ConnectFailed with the reason, or UpstreamTimeout.
+    """
     try:
         connection = UpstreamConnection(cluster, host, _begin(cluster, host))
     except OSError as error:
         raise ConnectFailed(reason(error)) from error
     cluster.opened(connection)
     try:
-        await _finish(connection, cluster.config.connect_timeout)
+        await _finish(connection, cluster.config.connect_timeout or inf, until)
     except BaseException:
         connection.close()
         raise
@@ -110,12 +118,16 @@ def _begin(cluster: Cluster, host: Host) -> Transport:
         raise
 
 
-async def _finish(connection: UpstreamConnection, timeout: float) -> None:
+async def _finish(connection: UpstreamConnection, timeout: float, until: float) -> None:
     transport = connection.transport
     if _established(transport.sock):
         transport.ready = OUT  # what the host says first comes as an event
     else:
-        connection.wait_until(trio.current_time() + (timeout or inf), ConnectTimeout)
+        connect_until = trio.current_time() + timeout
+        if until < connect_until:
+            connection.wait_until(until, UpstreamTimeout)
+        else:
+            connection.wait_until(connect_until, ConnectTimeout)
         transport.ready = 0
         await transport.park(OUT)
         connection.when = inf

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from trioproxy.wire.reader import Reader
 
 BODY_SIZE = 64 * 1024  # a connection that carries bodies is read in larger pieces from then on
-NO_FIELDS = Headers()
 
 
 class WholeBody:
@@ -37,7 +36,6 @@ class WholeBody:
 
     done = True
     left = 0
-    trailers = NO_FIELDS
 
     def __init__(self, data: bytes = b"") -> None:
         self._data = data
@@ -45,6 +43,11 @@ class WholeBody:
 
     def __repr__(self) -> str:
         return f"<WholeBody {self.size} bytes>"
+
+    @property
+    def trailers(self) -> Headers:
+        """The fields behind it: none."""
+        return Headers()
 
     def available(self) -> bytes:
         """Return all of it, once."""
@@ -174,10 +177,10 @@ class WireBody:
             else:
                 payload = b""
                 decoder.eof()
-        except TruncatedMessage as error:
-            raise self._closed(error.detail) from error
-        except MalformedMessage as error:
-            raise self._malformed(error.detail) from error
+        except TruncatedMessage as truncated:
+            raise self._closed(truncated.detail) from truncated
+        except MalformedMessage as malformed:
+            raise self._malformed(malformed.detail) from malformed
         if decoder.done:
             self._reader.pending = decoder.rest
         self.size += len(payload)
@@ -206,7 +209,10 @@ def body_of(
         return WholeBody()
     if framing is Framing.LENGTH:
         length, pending = message.content_length or 0, reader.pending
-        if length <= len(pending):
+        if length == len(pending):
+            reader.pending = b""
+            return WholeBody(pending)  # the usual case; compiled, a slice of all would be a copy
+        if length < len(pending):
             reader.pending = pending[length:]
             return WholeBody(pending[:length])
     return WireBody(reader, decoder(message), closed=closed, malformed=malformed)

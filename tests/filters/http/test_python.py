@@ -225,14 +225,14 @@ async def test_a_filter_that_raises_costs_its_own_request_a_500(
     assert "test_python.py" in caplog.text
 
 
-async def test_one_that_fails_with_the_answer_to_its_failure_costs_its_connection(
+async def test_one_that_fails_with_the_answer_to_its_failure_too_costs_its_request_a_500(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     raise_twice.__name__ = "__call__"
     async with proxy_with(monkeypatch, raise_twice) as proxy:
-        with pytest.raises(trio.BrokenResourceError):
-            await proxy.ask()
+        assert (await proxy.ask()).startswith("HTTP/1.1 500")
         assert proxy.counter("http.web.downstream_rq_active") == 0
+        assert proxy.counter("http.web.downstream_rq_5xx") == 1
     assert "before" in caplog.text
     assert "in a hook" in caplog.text
 
@@ -305,6 +305,29 @@ async def test_it_is_cancelled_when_the_client_leaves(monkeypatch: pytest.Monkey
         with trio.fail_after(5):
             await ended.wait()
     assert failures == [trio.Cancelled]
+
+
+@pytest.mark.parametrize("length", [5, 100_000])
+async def test_it_goes_on_when_the_client_leaves_with_the_whole_answer(
+    monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    """Its work behind the answer is not cancelled."""
+    left, ended = trio.Event(), trio.Event()
+
+    async def __call__(self: object, exchange: Exchange, forward: Forward[Exchange]) -> None:
+        await forward(exchange)
+        await left.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        ended.set()
+
+    async with proxy_with(monkeypatch, __call__) as proxy:
+        async with await proxy.connect() as stream:
+            head = f"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n"
+            await stream.send_all(head.encode() + b"x" * (length - 1) + b"!")
+            await until(stream, b"!")
+        left.set()
+        with trio.fail_after(5):
+            await ended.wait()
 
 
 async def test_a_stream_of_events_ends_when_the_client_leaves(

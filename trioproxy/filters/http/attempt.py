@@ -7,17 +7,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Self
 
 from trioproxy.codec.errors import MalformedMessage
-from trioproxy.errors import (
-    DownstreamClosed,
-    UpstreamError,
-    UpstreamProtocolError,
-    UpstreamReset,
-)
-from trioproxy.reactor.epoll import HANGUP
+from trioproxy.errors import UpstreamError, UpstreamProtocolError, UpstreamReset
 from trioproxy.wire.body import WholeBody, WireBody, body_of
 from trioproxy.wire.reader import HeadTooLarge, Reader, Truncated
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from trioproxy.codec.h1 import Codec
@@ -27,6 +22,8 @@ if TYPE_CHECKING:
     from trioproxy.upstream.cluster import Cluster
     from trioproxy.upstream.connection import UpstreamConnection
     from trioproxy.upstream.host import Host
+
+    Limit = Callable[[UpstreamConnection], None]
 
 MAX_RESPONSE_HEAD = 60 * 1024
 RESPONSE_SIZE = 80 * 1024  # a head and a body of 64 KiB, in one piece where it came as one
@@ -40,13 +37,15 @@ class StaleConnection(UpstreamReset):
 class Attempt:
     """A request at `host`; leaving the block gives the connection back, or closes it.
 
-    The connection is kept for the next request only where both messages are complete.
+    The connection is kept for the next request only where both messages are complete. `limit` is
+    called with it when the request is all here.
     """
 
     __slots__ = (
         "_codec",
         "_kept",
         "_leased",
+        "_limit",
         "_started",
         "body",
         "cluster",
@@ -63,9 +62,16 @@ class Attempt:
     body: WholeBody | WireBody
 
     def __init__(
-        self, exchange: Exchange, cluster: Cluster, host: Host, upload: Upload, codec: Codec
+        self,
+        exchange: Exchange,
+        cluster: Cluster,
+        host: Host,
+        upload: Upload,
+        codec: Codec,
+        limit: Limit,
     ) -> None:
         self._codec = codec
+        self._limit = limit
         self._kept = False
         self._started = perf_counter()
         self.exchange = exchange
@@ -105,6 +111,7 @@ class Attempt:
 
     def _leave(self, *, clean: bool) -> None:
         connection, reader, response = self.connection, self.reader, self.response
+        self.cluster.stats.upstream_cx_tx_bytes_total.add(self.upload.take_count())
         self.cluster.stats.upstream_cx_rx_bytes_total.add(reader.received)
         connection.when = inf
         if (
@@ -122,10 +129,13 @@ class Attempt:
                 self.cluster.stats.upstream_cx_close_notify.add()
             connection.close(abort=not clean)
 
-    async def send(self) -> None:
-        """Lease a connection and send the request; raises UpstreamError, AnsweredEarly."""
-        request, upload = self.exchange.request, self.upload
-        connection = self.cluster.take_idle(self.host) or await self.cluster.lease(self.host)
+    async def send(self, until: float) -> None:
+        """Lease a connection, `until` then, and send the request.
+
+        Raises UpstreamError, AnsweredEarly.
+        """
+        request, upload, host = self.exchange.request, self.upload, self.host
+        connection = self.cluster.take_idle(host) or await self.cluster.lease(host, until)
         self.connection = connection
         self._leased = True
         self.reader = Reader(connection.transport, RESPONSE_SIZE)
@@ -134,22 +144,24 @@ class Attempt:
         if self._kept and request.method not in SAFE_TO_REPEAT and not connection.settle():
             raise StaleConnection("closed while idle")
         head = self._codec.encode_request(request)
+        if upload.done:
+            self._limit(connection)
         try:
-            await upload.send(head, connection.transport)
-        except UpstreamReset as error:
-            raise self._reset(str(error)) from error
-        finally:
-            self.cluster.stats.upstream_cx_tx_bytes_total.add(len(head) + upload.sent)
+            await upload.send(head, connection.transport, self.received)
+        except UpstreamReset:
+            self.received()  # it reads no more; whatever it has answered is still there to be read
 
-    async def receive(self, *, watching: bool = True) -> Response:
+    def received(self) -> None:
+        """The last of the request has come: from now on only the response head is waited for."""
+        self.exchange.connection.transport.look_ahead()  # a FIN right behind it belongs to it
+        if self.response is None:
+            self._limit(self.connection)
+
+    async def receive(self) -> Response:
         """Return the response head, and `body` is set; interim responses are passed on.
 
-        Raises UpstreamError, or DownstreamClosed where the client hangs up meanwhile.
+        Raises UpstreamError, or DownstreamClosed from passing one on.
         """
-        client, reader = self.exchange.connection.transport, self.reader
-        if watching and not client.hangup:
-            # A client that had closed its half with the request itself still wants an answer.
-            reader.watch(client, HANGUP, DownstreamClosed)
         while True:
             response = await self._receive_head()
             if response.status >= 200 or response.status == 101:
@@ -157,7 +169,9 @@ class Attempt:
             if response.status != 100 and self.exchange.request.minor:
                 await self.exchange.stream.inform(response)
         self.response = response
-        self.body = body_of(response, reader, closed=UpstreamReset, malformed=UpstreamProtocolError)
+        self.body = body_of(
+            response, self.reader, closed=UpstreamReset, malformed=UpstreamProtocolError
+        )
         return response
 
     async def _receive_head(self) -> Response:
@@ -168,8 +182,8 @@ class Attempt:
             return self._codec.parse_response(head, self.exchange.request.method)
         except HeadTooLarge:
             raise UpstreamProtocolError("response headers too large") from None
-        except MalformedMessage as error:
-            raise UpstreamProtocolError(error.detail) from error
+        except MalformedMessage as malformed:
+            raise UpstreamProtocolError(malformed.detail) from malformed
         except Truncated:
             raise UpstreamReset("closed in the middle of the response head") from None
         except OSError as error:

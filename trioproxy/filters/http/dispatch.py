@@ -92,8 +92,10 @@ class Dispatch:
         try:
             tunnel = Tunnel(connection, b"", self._tools.tunnel_idle_timeout)
             await exchange.send(Response(status=200, reason="OK", bodiless=True), tunnel)
-        finally:
-            connection.close()
+        except BaseException:
+            connection.close(abort=True)
+            raise
+        connection.close()
 
 
 async def _change_response(change: Change, exchange: Exchange) -> None:

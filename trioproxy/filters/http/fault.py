@@ -1,5 +1,6 @@
 """`fault`: delays and aborts some requests, to see what their clients make of it."""
 
+from random import Random
 from typing import Annotated, ClassVar
 
 import attrs
@@ -10,7 +11,6 @@ from trioproxy.config.route import HeaderMatch, RouteMatch
 from trioproxy.config.units import Fraction, Seconds
 from trioproxy.filters.chain import Forward
 from trioproxy.filters.exchange import Exchange
-from trioproxy.filters.http.presence import Presence
 from trioproxy.filters.http.route_match import compile_match
 from trioproxy.filters.http.tools import HttpTools
 from trioproxy.stats.family import Family
@@ -62,18 +62,17 @@ class Fault:
     def prepare(self, tools: HttpTools) -> "Faulting":
         """Return the filter."""
         stats = FaultStats(tools.worker.stats, f"{tools.scope}.fault")
-        return Faulting(self, stats, tools)
+        return Faulting(self, stats, tools.worker.rng)
 
 
 class Faulting:
     """A `fault` in service."""
 
-    def __init__(self, config: Fault, stats: FaultStats, tools: HttpTools) -> None:
+    def __init__(self, config: Fault, stats: FaultStats, rng: Random) -> None:
         self._config = config
         self._matches = compile_match(RouteMatch(prefix="", headers=config.headers))
         self._stats = stats
-        self._rng = tools.worker.rng
-        self._tools = tools
+        self._rng = rng
         self._active = 0
 
     async def __call__(self, exchange: Exchange, forward: Forward[Exchange]) -> None:
@@ -111,13 +110,11 @@ class Faulting:
 
     async def _delay(self, exchange: Exchange, delay: FaultDelay) -> None:
         self._stats.delays_injected.add()
-        exchange.record.flags = "DI"
-        with Presence(exchange, self._tools):
-            await trio.sleep(delay.fixed_delay)
+        exchange.record.flag("DI")
+        await trio.sleep(delay.fixed_delay)
 
     async def _abort(self, exchange: Exchange, abort: FaultAbort) -> None:
         self._stats.aborts_injected.add()
-        record = exchange.record
-        record.flags = "DI,FI" if record.flags else "FI"
-        record.details = "fault_filter_abort"
+        exchange.record.flag("FI")
+        exchange.record.details = "fault_filter_abort"
         await exchange.respond(abort.http_status, "fault filter abort\n")

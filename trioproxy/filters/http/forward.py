@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trioproxy.codec.websocket import FrameTracker
 from trioproxy.errors import (
     ProxyError,
     TryTimeout,
@@ -16,6 +17,7 @@ from trioproxy.errors import (
     UpstreamReset,
     UpstreamTimeout,
 )
+from trioproxy.filters.goodbye import Goodbye
 from trioproxy.filters.http.attempt import SAFE_TO_REPEAT, Attempt, StaleConnection
 from trioproxy.filters.http.upload import AnsweredEarly, Upload
 from trioproxy.filters.tunnel import Tunnel
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
 class Forwarding:
     """One exchange on its way to `cluster`: what was tried, and until when it may take.
 
-    The route's timeout runs from the end of the request to the response head, retries included.
+    The route's timeout runs from the end of the client's request to the response head, whatever
+    the time is spent on: a place in the queue, a connection, retries and the pauses before them.
     """
 
     __slots__ = (
@@ -52,8 +55,8 @@ class Forwarding:
         self._cluster = cluster
         self._plan = plan
         self._tools = tools
-        self._deadline = inf
         self._upload = Upload(exchange)
+        self._deadline = cluster.sweep.later(plan.timeout) if self._upload.done else inf
         self._tried: list[Host] = []
         self._retrying = False
 
@@ -73,14 +76,13 @@ class Forwarding:
         record.upstream_host = host.name
         try:
             with Attempt(
-                self._exchange, self._cluster, host, self._upload, self._tools.codec
+                self._exchange, self._cluster, host, self._upload, self._tools.codec, self._limit
             ) as attempt:
                 try:
-                    await attempt.send()
+                    await attempt.send(self._deadline)
                 except AnsweredEarly:
                     await self._duplex(attempt)
                     return True
-                self._limit(attempt.connection)
                 response = await attempt.receive()
                 attempt.connection.when = inf
                 if self._replaces(response, host):
@@ -115,24 +117,24 @@ class Forwarding:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._finish_upload, attempt)
-                # The upload reads the client, and so sees it leave.
-                response = await attempt.receive(watching=False)
+                response = await attempt.receive()
                 attempt.connection.when = inf
                 await self._deliver(attempt, response)
                 nursery.cancel_scope.cancel()
-        except* ProxyError as failures:
-            raise first_of(failures) from None
+        except BaseExceptionGroup as group:
+            failures = group.subgroup(ProxyError)
+            if failures is None:
+                raise
+            raise first_of(failures) from None  # by itself: who cancelled us will do so again
 
     async def _finish_upload(self, attempt: Attempt) -> None:
         try:
-            await self._upload.finish(attempt.connection.transport)
+            await self._upload.finish(attempt.connection.transport, attempt.received)
         except UpstreamReset:
             return  # the host reads no more; whatever it answered is still there to be read
-        if attempt.response is None:
-            self._limit(attempt.connection)
 
     def _limit(self, connection: UpstreamConnection) -> None:
-        """The request is out: from now on the response head is waited for."""
+        """Bound what is waited for on this connection, which is the response head in the end."""
         plan = self._plan
         if self._deadline == inf:
             self._deadline = self._cluster.sweep.later(plan.timeout)
@@ -152,7 +154,11 @@ class Forwarding:
         if not exchange.request.upgrade:
             raise UpstreamProtocolError("switches protocols though nobody asked it to")
         held, attempt.reader.pending = attempt.reader.pending, b""
-        tunnel = Tunnel(attempt.connection, held, self._tools.tunnel_idle_timeout)
+        attempt.reader.received -= len(held)  # it is counted with what flows
+        code = self._tools.websocket_close_code
+        websocket = exchange.request.upgrade.lower() == "websocket"
+        goodbye = Goodbye(code, FrameTracker(), FrameTracker()) if websocket else None
+        tunnel = Tunnel(attempt.connection, held, self._tools.tunnel_idle_timeout, goodbye)
         await exchange.send(response, tunnel)
 
     @property
@@ -169,6 +175,7 @@ class Forwarding:
             return False
         if len(self._tried) >= policy.attempts:
             cluster.stats.upstream_rq_retry_limit_exceeded.add()
+            self._exchange.record.flag("URX")
             return False
         if self._retrying:
             cluster.retries.leave()
@@ -186,6 +193,9 @@ class Forwarding:
         pause = self._plan.retry.pause(len(self._tried), self._tools.worker.rng)
         self._cluster.stats.upstream_rq_retry_backoff_exponential.add()
         await trio.sleep(min(pause, max(0.0, self._deadline - trio.current_time())))
+        if trio.current_time() >= self._deadline:
+            self._cluster.stats.upstream_rq_timeout.add()
+            raise UpstreamTimeout
 
     def _count(self, host: Host, failure: UpstreamError) -> None:
         stats = self._cluster.stats
@@ -199,10 +209,10 @@ class Forwarding:
             stats.upstream_cx_protocol_error.add()
 
 
-def first_of(failures: ExceptionGroup[ProxyError]) -> ProxyError:
+def first_of(failures: BaseExceptionGroup[ProxyError]) -> ProxyError:
     """Return the failure that a nursery wrapped, the first one where there are several."""
-    found: Exception = failures
-    while isinstance(found, ExceptionGroup):
+    found: BaseException = failures
+    while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
     assert isinstance(found, ProxyError)
     return found

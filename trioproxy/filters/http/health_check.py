@@ -59,5 +59,6 @@ class HealthChecking:
             await exchange.respond(200)
             return
         self._stats.failed.add()
-        exchange.record.flags, exchange.record.details = "LH", "health_check_failed"
+        exchange.record.flag("LH")
+        exchange.record.details = "health_check_failed"
         await exchange.respond(503)

@@ -110,7 +110,8 @@ class LocalRateLimiting:
             return
         stats.rate_limited.add()
         stats.enforced.add()
-        exchange.record.flags, exchange.record.details = "RL", "local_rate_limited"
+        exchange.record.flag("RL")
+        exchange.record.details = "local_rate_limited"
         await exchange.respond(self._status, "local_rate_limited")
 
     def _bucket(self, key: object, now: float) -> TokenBucket:

@@ -27,3 +27,4 @@ class HttpTools:
     scope: str
     upgrades: frozenset[str]
     tunnel_idle_timeout: float
+    websocket_close_code: int

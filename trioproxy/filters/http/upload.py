@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from trioproxy.filters.exchange import Exchange
     from trioproxy.reactor.transport import Transport
 
+    Received = Callable[[], None]
+
 REPLAY_SIZE = 64 * 1024
 
 
@@ -25,9 +27,10 @@ class AnsweredEarly(Exception):
 class Upload:
     """The request body of an exchange on its way up.
 
-    `first` goes out together with the head; `done` tells that all was sent. While the rest flows
-    the upstream is watched: where it answers early, `send` raises AnsweredEarly, and `finish`
-    takes the rest along while somebody else reads the answer.
+    `first` goes out together with the head; `done` tells that all was sent, `written` how many
+    bytes that was on the wire. While the rest flows the upstream is watched: where it answers
+    early, `send` raises AnsweredEarly, and `finish` takes the rest along while somebody else reads
+    the answer. `received` is called when the rest has come from the client, before it is sent.
     """
 
     __slots__ = (
@@ -39,7 +42,7 @@ class Upload:
         "begun",
         "done",
         "first",
-        "sent",
+        "written",
     )
 
     _touch: Callable[[], None]
@@ -49,13 +52,13 @@ class Upload:
         self._unsent = memoryview(b"")
         self._body: AsyncIterable[bytes] | None = None
         self.begun = False
+        self.written = 0
         if type(body) is WholeBody:
             self.first = body.available()
             self._chunked = request.chunked = False
             if self.first or request.content_length is not None:
                 request.content_length = len(self.first)
-            self.sent = len(self.first)
-            self._whole = self.sent <= REPLAY_SIZE
+            self._whole = len(self.first) <= REPLAY_SIZE
             self.done = True
             return
         self._touch = exchange.connection.lifetime.touch
@@ -64,7 +67,6 @@ class Upload:
             request.chunked = True
         self._chunked = request.chunked
         self.first = b""
-        self.sent = 0
         self._whole = self.done = False
         self._body = body
 
@@ -73,7 +75,12 @@ class Upload:
         """Whether the request can be sent (again): all of it is here, or nothing was sent yet."""
         return self._whole or not self.begun
 
-    async def send(self, head: bytes, upstream: Transport) -> None:
+    def take_count(self) -> int:
+        """Return how many bytes were written, and begin to count anew."""
+        count, self.written = self.written, 0
+        return count
+
+    async def send(self, head: bytes, upstream: Transport, received: Received) -> None:
         """Send the head and the body to its end; raises AnsweredEarly, UpstreamReset."""
         self.begun = True
         if not isinstance(self._body, WireBody):
@@ -81,31 +88,34 @@ class Upload:
             if self._body is not None:
                 raise AnsweredEarly  # a filter's body may wait for anything: leave it to `finish`
             return
-        piece = self._body.available()
-        self.sent += len(piece)
-        await self._write(head + self._framed(piece), upstream, watch=True)
-        with self._body.watching(upstream, IN, AnsweredEarly):
-            while not self._body.done:
-                await self._pass_on(await self._body.read(), upstream, watch=True)
+        await self._send_pieces(head, self._body, upstream, received)
         await self._write_end(self._body, upstream)
 
-    async def finish(self, upstream: Transport) -> None:
+    async def _send_pieces(
+        self, head: bytes, body: WireBody, upstream: Transport, received: Received
+    ) -> None:
+        data = head + self._framed(body.available())
+        with body.watching(upstream, IN, AnsweredEarly):
+            while not body.done:
+                await self._write(data, upstream, watch=True)
+                data = self._framed(await body.read())
+                self._touch()
+        received()
+        await self._write(data, upstream, watch=True)
+
+    async def finish(self, upstream: Transport, received: Received) -> None:
         """Send what is left, whatever the upstream says meanwhile; raises UpstreamReset."""
         if self.done or self._body is None:
             return
         await self._write(self._unsent, upstream, watch=False)
         async for piece in self._body:
-            await self._pass_on(piece, upstream, watch=False)
+            self._touch()
+            await self._write(self._framed(piece), upstream, watch=False)
+        received()
         await self._write_end(self._body, upstream)
 
     def _framed(self, piece: bytes) -> bytes:
         return encode_chunk(piece) if self._chunked else piece
-
-    async def _pass_on(self, piece: bytes, upstream: Transport, *, watch: bool) -> None:
-        if piece:
-            self._touch()
-            self.sent += len(piece)
-            await self._write(self._framed(piece), upstream, watch=watch)
 
     async def _write_end(self, body: AsyncIterable[bytes], upstream: Transport) -> None:
         if self._chunked:
@@ -114,8 +124,11 @@ class Upload:
         self.done = True
 
     async def _write(self, data: bytes | memoryview, upstream: Transport, *, watch: bool) -> None:
+        if not data:
+            return
         try:
             sent = upstream.send_nowait(data)
+            self.written += sent
             if sent < len(data):
                 await self._write_rest(memoryview(data)[sent:], upstream, watch=watch)
         except OSError as error:
@@ -128,5 +141,6 @@ class Upload:
                 self._unsent = rest
                 raise AnsweredEarly
             sent = upstream.send_nowait(rest)
+            self.written += sent
             rest = rest[sent:]
         self._unsent = rest

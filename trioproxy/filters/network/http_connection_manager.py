@@ -1,10 +1,11 @@
 """`http_connection_manager`: HTTP on a connection, through HTTP filters, to routes."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import attrs
 
 from trioproxy.config.access_log import AccessLog
+from trioproxy.config.drain import AS_ABOVE, Rungs
 from trioproxy.config.headers import UNCHANGED, HeaderOperations
 from trioproxy.config.marks import Count, Invalid, Later, Length, Name, OneOf, Range, Unique
 from trioproxy.config.route import Route, VirtualHost
@@ -17,8 +18,6 @@ from trioproxy.filters.tools import Tools
 @attrs.frozen
 class HttpConnectionManager:
     """Serve HTTP: read requests, run each through the HTTP filters, answer in order."""
-
-    later: ClassVar[tuple[str, ...]] = ("drain",)
 
     stat_prefix: Annotated[Name, "Its statistics are `http.<stat_prefix>.`"]
     virtual_hosts: Annotated[
@@ -43,6 +42,9 @@ class HttpConnectionManager:
     upgrade_idle_timeout: Annotated[
         Seconds, "Nothing moves in an upgraded connection for so long; 0: never"
     ] = 3600.0
+    websocket_close_code: Annotated[
+        Literal[1001, 1012], "What a WebSocket that ends with its drain is told: RFC 6455 7.4.1"
+    ] = 1012
     max_connection_duration: Annotated[
         Seconds | None, "A connection is closed when it is so old"
     ] = None
@@ -63,6 +65,7 @@ class HttpConnectionManager:
     generate_request_id: Annotated[bool, "Add x-request-id where there is none"] = True
     via: Annotated[Name | None, "Append this name to `via`, both ways; null: do not"] = None
     access_log: Annotated[AccessLog | None, "A line for each exchange; null: none"] = None
+    drain: Annotated[Rungs, "How its connections leave"] = AS_ABOVE
     request_headers: Annotated[HeaderOperations, "Changes to every request's headers"] = UNCHANGED
     response_headers: Annotated[HeaderOperations, "Changes to every response's headers"] = UNCHANGED
 

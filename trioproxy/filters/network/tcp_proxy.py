@@ -8,16 +8,19 @@ import trio
 
 from trioproxy.accesslog.record import Record
 from trioproxy.config.access_log import AccessLog
+from trioproxy.config.drain import AS_ABOVE, Rungs
 from trioproxy.config.marks import ClusterName, Count, Name
 from trioproxy.config.route import WeightedCluster, one_of
 from trioproxy.config.units import Seconds
-from trioproxy.drain.lifetime import Stand
+from trioproxy.drain.lifetime import Lifetime, Stand
 from trioproxy.errors import ConnectFailed, ProxyError
 from trioproxy.filters.chain import Forward
 from trioproxy.filters.connection import Connection, local_address
+from trioproxy.filters.handover import missing_host
+from trioproxy.filters.offer import TCP, Offer, to_bytes
+from trioproxy.filters.relay import Relay
 from trioproxy.filters.tools import Tools
-from trioproxy.reactor.flow import Flow
-from trioproxy.reactor.pump import Pump
+from trioproxy.reactor.epoll import GONE
 from trioproxy.stats.downstream import TcpStats
 from trioproxy.upstream.cluster import Cluster
 from trioproxy.upstream.connection import UpstreamConnection
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 class TcpProxy:
     """Connect to a cluster and let the bytes flow, half-closes included."""
 
-    later: ClassVar[tuple[str, ...]] = ("drain", "hash_policy")
+    later: ClassVar[tuple[str, ...]] = ("hash_policy",)
 
     stat_prefix: Annotated[Name, "Its statistics are `tcp.<stat_prefix>.`"]
     cluster: Annotated[ClusterName | None, "The cluster"] = None
@@ -41,6 +44,7 @@ class TcpProxy:
         Seconds | None, "A connection is closed when it is so old"
     ] = None
     access_log: Annotated[AccessLog | None, "A line for each connection; null: none"] = None
+    drain: Annotated[Rungs, "How its connections leave"] = AS_ABOVE
 
     def __attrs_post_init__(self) -> None:
         one_of(self, "cluster", "weighted_clusters")
@@ -48,6 +52,9 @@ class TcpProxy:
     def prepare(self, tools: Tools) -> "TcpProxying":
         """Return the filter."""
         return TcpProxying(self, tools)
+
+
+NOTHING = Offer(TCP, "", 0.0)
 
 
 class TcpProxying:
@@ -65,42 +72,58 @@ class TcpProxying:
 
     async def __call__(self, connection: Connection, _forward: Forward[Connection]) -> None:
         """Proxy one connection until both directions have ended, or its time has come."""
-        self._stats.downstream_cx_total.add()
+        if connection.inheritance is None:
+            self._stats.downstream_cx_total.add()
         record = self._begin(connection)
         try:
             await self._proxy(connection, record)
-        except ProxyError as error:
-            record.flags, record.details = error.flag, str(error)
-        except OSError as error:
-            record.details = (error.strerror or str(error)).lower()
-            connection.transport.abort()
+        except ProxyError as failure:
+            record.flags, record.details = failure.flag, str(failure)
         finally:
-            if connection.lifetime.expired:
-                self._note_expiry(connection, record)
+            self._note_end(connection.lifetime, record)
             record.ended = trio.current_time()
-            if self._log is not None:
+            if self._log is not None and not connection.moved:
                 self._log(record)
+
+    def refusal(self, offer: Offer) -> str:
+        """Return why a connection of the previous generation cannot be had; empty if it can."""
+        if offer.kind != TCP:
+            return "it is no longer HTTP"
+        return missing_host(self._tools.clusters, offer)
 
     async def _proxy(self, connection: Connection, record: Record) -> None:
         lifetime = connection.lifetime
         if self.config.max_downstream_connection_duration is not None:
             lifetime.limit(self.config.max_downstream_connection_duration)
         lifetime.stand(Stand.LIFE, inf)
-        upstream = await self._connect(record)
+        upstream = self._inherited(connection) or await self._connect(connection, record)
         lifetime.stand(Stand.LIFE, self._idle_timeout)
         record.upstream_host = upstream.host.name
         record.upstream_local = local_address(upstream.transport.sock)
         try:
-            await self._pump(connection, upstream, record)
-        except OSError:
+            await self._relay(connection, upstream, record)
+        except ProxyError:  # what has been cut must not be taken for the whole
+            connection.transport.abort()
             upstream.close(abort=True)
             raise
         finally:
             upstream.close()
 
-    async def _connect(self, record: Record) -> UpstreamConnection:
+    async def _connect(self, connection: Connection, record: Record) -> UpstreamConnection:
+        """Connect for as long as the client is there; raises ProxyError."""
+
+        def hung_up(event: int) -> None:
+            if event & GONE:  # FIN alone is a half-close
+                connection.lifetime.abandon()
+
+        connection.transport.on_hangup = hung_up
+        try:
+            return await self._connect_to_one(self._choose(), record)
+        finally:
+            connection.transport.on_hangup = None
+
+    async def _connect_to_one(self, cluster: Cluster, record: Record) -> UpstreamConnection:
         """Connect to one host after another; raises the last failure."""
-        cluster = self._choose()
         record.cluster = cluster.name
         tried: list[Host] = []
         while True:
@@ -116,12 +139,21 @@ class TcpProxying:
                     cluster.stats.upstream_cx_connect_attempts_exceeded.add()
                     raise
 
+    def _inherited(self, connection: Connection) -> UpstreamConnection | None:
+        inheritance = connection.inheritance
+        if inheritance is None:
+            return None
+        cluster = self._tools.clusters[inheritance.offer.cluster]
+        host = cluster.host_named(inheritance.offer.host)
+        assert host is not None
+        return cluster.adopt(host, inheritance.take_socket())
+
     def _choose(self) -> Cluster:
         if len(self._clusters) == 1:
             return self._clusters[0]
         return self._tools.rng.choices(self._clusters, self._weights)[0]
 
-    async def _pump(
+    async def _relay(
         self, connection: Connection, upstream: UpstreamConnection, record: Record
     ) -> None:
         lifetime, mine, theirs = connection.lifetime, self._stats, upstream.cluster.stats
@@ -137,21 +169,38 @@ class TcpProxying:
                 theirs.upstream_cx_rx_bytes_total.add(back)
                 record.bytes_sent += back
 
-        down, up = connection.transport, upstream.transport
-        await Pump([Flow(down, up), Flow(up, down)], self._tools.pipes, progress).run()
+        def describe() -> Offer:
+            return Offer(TCP, "", 0.0, facts=record.facts(trio.current_time()))
+
+        offer = connection.inheritance.offer if connection.inheritance else NOTHING
+        relay = Relay(
+            connection,
+            upstream,
+            self._tools,
+            progress,
+            describe,
+            forth=to_bytes(offer.forth),
+            back=to_bytes(offer.back),
+        )
+        await relay.run()
 
     def _begin(self, connection: Connection) -> Record:
+        if connection.inheritance is not None:
+            return Record.of(connection.inheritance.offer.facts, trio.current_time())
         record = Record(self._tools.wall_clock(), trio.current_time())
         record.connection_id = connection.id
         record.downstream_remote = connection.remote
         record.downstream_local = connection.local
         return record
 
-    def _note_expiry(self, connection: Connection, record: Record) -> None:
-        if connection.lifetime.worn_out:
+    def _note_end(self, lifetime: Lifetime, record: Record) -> None:
+        """Count and log that it was ended by its time, or because its client had left."""
+        if lifetime.abandoned:
+            record.flags = "DC"
+        elif lifetime.expired and lifetime.worn_out:
             record.flags = "DT"
             self._stats.max_downstream_connection_duration.add()
-        elif connection.lifetime.drained:
+        elif lifetime.expired and lifetime.drained:
             self._stats.downstream_cx_drain_close.add()
-        else:
+        elif lifetime.expired:
             self._stats.idle_timeout.add()

@@ -1,0 +1,68 @@
+"""Ending a WebSocket as its protocol says: a close frame to either side, at the end of a frame."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import trio
+
+from trioproxy.codec.websocket import FrameTracker, close_frame
+
+if TYPE_CHECKING:
+    from trioproxy.reactor.flow import Flow
+
+TIME_FOR_IT = 1.0
+"""Seconds before the end of its life at which a WebSocket is told so."""
+
+
+class Closing(Exception):
+    """The connection's life is almost over: say goodbye."""
+
+
+class Goodbye:
+    """Follows the frames of both directions, to know where the proxy may say something itself."""
+
+    __slots__ = ("back", "code", "forth")
+
+    def __init__(self, code: int, forth: FrameTracker, back: FrameTracker) -> None:
+        self.code = code
+        self.forth = forth
+        self.back = back
+
+    def __repr__(self) -> str:
+        return f"<Goodbye {self.code}>"
+
+    @property
+    def frames(self) -> tuple[str, ...]:
+        """Where the frames stand, for the next generation."""
+        return (self.forth.state, self.back.state)
+
+    def listen(self, forth: Flow, back: Flow) -> None:
+        """Follow what flows to the upstream, and to the client."""
+        forth.tap = self.forth.feed
+        back.tap = self.back.feed
+
+    async def say(self, forth: Flow, back: Flow) -> None:
+        """Let each direction come to the end of a frame, then close it; raises OSError."""
+        async with trio.open_nursery() as nursery:
+            mask = os.urandom(4)  # RFC 6455 section 5.3: a client's mask cannot be guessed
+            nursery.start_soon(part, forth, self.forth, close_frame(self.code, mask))
+            nursery.start_soon(part, back, self.back, close_frame(self.code))
+
+
+async def part(flow: Flow, tracker: FrameTracker, frame: bytes) -> None:
+    """Send on what is left of a frame, then a last one, and FIN."""
+    if flow.ended:
+        return
+    held = bytes(flow.held)
+    tracker.feed(held)
+    await flow.sink.send(held)
+    while not tracker.boundary:
+        data = await flow.source.receive(tracker.left or 1)  # a header's length shows as it comes
+        if not data:
+            return
+        tracker.feed(data)
+        await flow.sink.send(data)
+    await flow.sink.send(frame)
+    flow.sink.shutdown_write()

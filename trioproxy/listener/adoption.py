@@ -1,0 +1,63 @@
+"""Taking connections over from a worker of the previous generation."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from trioproxy.filters.handover import Inheritance
+from trioproxy.filters.offer import HTTP1, Accepted, Declined
+from trioproxy.restart.packets import ChannelError, close_all
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from trioproxy.filters.offer import Offer
+    from trioproxy.listener.listener import Listener
+    from trioproxy.restart.channel import Channel
+
+log = logging.getLogger("trioproxy.listener")
+
+
+class Adoption:
+    """Answers one worker's offers until it is gone."""
+
+    def __init__(self, channel: Channel[Offer], listeners: Mapping[str, Listener]) -> None:
+        self._channel = channel
+        self._listeners = listeners
+
+    async def run(self) -> None:
+        """Take what can be taken; the rest goes back at once."""
+        count = 0
+        with self._channel, suppress(ChannelError):
+            while True:
+                received = await self._channel.receive()
+                count += await self._consider(received.message, received.fds)
+        if count:
+            log.info("took over %d connections", count)
+
+    async def _consider(self, offer: Offer, fds: Sequence[int]) -> bool:
+        """Answer one offer; returns whether it was accepted."""
+        reason = self._refusal(offer, fds)
+        if reason:
+            close_all(fds)
+            log.debug("declining a connection: %s", reason)
+            await self._channel.send(Declined(offer.number, reason))
+            return False
+        client, *upstream = (socket.socket(fileno=fd) for fd in fds)
+        inheritance = Inheritance(offer, upstream[0] if upstream else None)
+        with suppress(ChannelError):  # who dies now has let go of it as well
+            await self._channel.send(Accepted(offer.number))
+        self._listeners[offer.listener].adopt(client, inheritance)
+        return True
+
+    def _refusal(self, offer: Offer, fds: Sequence[int]) -> str:
+        """Return why not; empty where nothing speaks against it."""
+        if len(fds) != (1 if offer.kind == HTTP1 else 2):
+            return f"{len(fds)} descriptors make no {offer.kind} connection"
+        listener = self._listeners.get(offer.listener)
+        if listener is None:
+            return f"there is no listener {offer.listener}"
+        return listener.refusal(offer)

@@ -1,0 +1,120 @@
+"""What two generations say to each other; `docs/hot-restart-protocol.md` tells it in order.
+
+A field may be added with a default and a message may be left out where the peer does not list its
+feature; whatever else changes is a new `PROTOCOL_VERSION`, which the other side refuses.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import attrs
+
+from trioproxy.restart.version import PROTOCOL_VERSION
+from trioproxy.restart.wire import Vocabulary
+
+HAND_OVER = "hand_over"
+FEATURES: tuple[str, ...] = (HAND_OVER,)
+"""What this program can do beyond version 1 of the protocol."""
+
+SECONDS = attrs.validators.ge(0.0)
+"""What a time has to be: not negative, and a number."""
+
+
+@attrs.frozen
+class Hello:
+    """Child to parent, first: who wants to take over. `epoch` is None where any will do.
+
+    The child gives itself `init_timeout` seconds to be ready.
+    """
+
+    epoch: int | None
+    init_timeout: float = attrs.field(validator=SECONDS)
+    layout: int
+    version: int = PROTOCOL_VERSION
+    features: tuple[str, ...] = FEATURES
+
+
+@attrs.frozen
+class Welcome:
+    """Parent to child: the answer to Hello; the descriptor is the statistics region.
+
+    `uptime` is the seconds since the first generation started.
+    """
+
+    epoch: int
+    uptime: float = attrs.field(validator=SECONDS)
+    version: int = PROTOCOL_VERSION
+    features: tuple[str, ...] = FEATURES
+
+
+@attrs.frozen
+class Refused:
+    """Parent to child, last: why not."""
+
+    reason: str
+
+
+@attrs.frozen
+class PassListenSockets:
+    """Child to parent: let me have what you listen on; you go on accepting."""
+
+
+@attrs.frozen
+class Passed:
+    """One listen socket: whose it is, the address as configured, and whether systemd lent it."""
+
+    listener: str
+    address: str
+    lent: bool
+
+
+@attrs.frozen
+class ListenSockets:
+    """Parent to child: all of them; the descriptors are in the same order."""
+
+    sockets: tuple[Passed, ...]
+
+
+@attrs.frozen
+class DrainListeners:
+    """Child to parent: I am ready; accept no more, and have your connections leave.
+
+    `kept` are the places in ListenSockets of the sockets that the child listens on, too; connects
+    to the others are to be refused. `life` is when the child will say Terminate, in seconds.
+    """
+
+    kept: tuple[int, ...]
+    life: float = attrs.field(validator=SECONDS)
+
+
+@attrs.frozen
+class Wait:
+    """Parent to child: the answer takes this many seconds more; my own parent is leaving."""
+
+    seconds: float = attrs.field(validator=SECONDS)
+
+
+@attrs.frozen
+class Draining:
+    """Parent to child: accepting is yours alone now; so many connections are still with me.
+
+    To a child with the feature `hand_over`, the descriptors are channels, one for each worker of
+    the parent's, over which it offers connections.
+    """
+
+    connections: int
+
+
+@attrs.frozen
+class Terminate:
+    """Child to parent: be gone in so many seconds, and do not come back when I am gone."""
+
+    seconds: float = attrs.field(default=0.0, validator=SECONDS)
+
+
+ToParent: TypeAlias = Hello | PassListenSockets | DrainListeners | Terminate
+ToChild: TypeAlias = Welcome | Refused | ListenSockets | Wait | Draining
+
+TO_PARENT = Vocabulary[ToParent](ToParent)
+TO_CHILD = Vocabulary[ToChild](ToChild)

@@ -1,0 +1,294 @@
+"""The new generation's side of a hot restart: what it asks of its parent, and what it tells it."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
+import trio
+
+from trioproxy.config.address import Address
+from trioproxy.restart.channel import Channel, Received
+from trioproxy.restart.credentials import Stranger, check_peer
+from trioproxy.restart.packets import BadMessage, ChannelError, close_all
+from trioproxy.restart.protocol import (
+    TO_CHILD,
+    Draining,
+    DrainListeners,
+    Hello,
+    ListenSockets,
+    PassListenSockets,
+    Refused,
+    Terminate,
+    ToChild,
+    Wait,
+    Welcome,
+)
+from trioproxy.server.inherited import Inherited
+from trioproxy.server.place import StartFailed
+from trioproxy.stats.layout import LAYOUT_VERSION
+from trioproxy.stats.region import LayoutMismatch, Region
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from trioproxy.config.options import Options
+    from trioproxy.config.server import HotRestart
+    from trioproxy.restart.protocol import ToParent
+
+log = logging.getLogger("trioproxy.main")
+
+SEARCH = 5.0  # seconds to look for a parent that may be about to start
+SEARCH_AGAIN = 0.1  # nobody tells when a name appears
+GRACE = 2.0  # seconds that a parent gets beyond the time to be gone
+
+Answer = TypeVar("Answer", bound=ToChild)
+
+
+class ParentLost(Exception):
+    """The parent is gone, or as good as gone; the text says how."""
+
+
+class ParentSilent(ParentLost):
+    """The parent lives, but does not answer."""
+
+
+@attrs.frozen
+class Lineage:
+    """What a generation is by its parents: its epoch, and when the first of them started.
+
+    `first_start` is a time on Trio's clock.
+    """
+
+    epoch: int
+    first_start: float
+
+
+class AsChild:
+    """The session with the parent; without a parent, or when it is lost, nothing is done.
+
+    `gone` is set once there is none. `lost` says that there was one whose workers may still have
+    its ports, and `silent` that it lives and may have every name.
+    """
+
+    def __init__(self, channel: Channel[ToChild] | None, config: HotRestart) -> None:
+        self.gone = trio.Event()
+        self.lost = self.silent = False
+        self._channel = channel
+        self._config = config
+        if channel is None:
+            self.gone.set()
+
+    @property
+    def absent(self) -> bool:
+        """Whether there is no parent, or no longer."""
+        return self.gone.is_set()
+
+    async def meet(self, epoch: int | None) -> tuple[Lineage, Region]:
+        """Say Hello; returns who this makes us, and the statistics region.
+
+        Raises StartFailed where the parent refuses, or is silent and we are not to go on alone.
+        """
+        if not self.absent:
+            try:
+                return await self._meet(epoch)
+            except ParentLost as loss:
+                self._lose(loss)
+        return Lineage(epoch or 0, trio.current_time()), Region.create()
+
+    async def _meet(self, epoch: int | None) -> tuple[Lineage, Region]:
+        hello = Hello(epoch, self._config.init_timeout, LAYOUT_VERSION)
+        received = await self._ask(hello, Welcome)
+        welcome = received.message
+        try:
+            region = Region.attach(received.fds[0])
+        except (LayoutMismatch, IndexError) as error:
+            raise StartFailed(f"the parent's statistics region is of no use: {error}") from error
+        finally:
+            close_all(received.fds)
+        log.info("epoch %d is the parent", welcome.epoch)
+        return Lineage(welcome.epoch + 1, trio.current_time() - welcome.uptime), region
+
+    async def sockets(self) -> list[Inherited]:
+        """Ask for the parent's listen sockets; the parent serves on.
+
+        Raises StartFailed where the parent is silent and the configuration says so.
+        """
+        if self.absent:
+            return []
+        try:
+            received = await self._ask(PassListenSockets(), ListenSockets)
+        except ParentLost as loss:
+            self._lose(loss)
+            return []
+        return [
+            Inherited(
+                each.listener, Address.parse(each.address), socket.socket(fileno=fd), each.lent
+            )
+            for each, fd in zip(received.message.sockets, received.fds, strict=False)
+        ]
+
+    async def drain(self, kept: Sequence[int], life: float) -> Sequence[socket.socket]:
+        """Have the parent accept no more; returns when it does not, or does not answer.
+
+        What is returned are the channels over which its workers offer their connections.
+        """
+        if self.absent:
+            return []
+        try:
+            received = await self._ask(DrainListeners(tuple(kept), life), Draining)
+        except ParentSilent as loss:
+            log.warning("%s; taking over all the same", loss)
+        except ParentLost as loss:
+            log.warning("%s; taking over all the same", loss)
+            self.gone.set()
+        else:
+            log.info("the parent drains %d connections", received.message.connections)
+            return [socket.socket(fileno=fd) for fd in received.fds]
+        return []
+
+    async def hear_out(self) -> None:
+        """Hear the parent until it is gone."""
+        if self._channel is None or self.absent:
+            return
+        with suppress(ChannelError):
+            while True:
+                close_all((await self._channel.receive()).fds)
+        log.info("the parent is gone")
+        self.gone.set()
+
+    async def see_off(self, life: float) -> None:
+        """Tell the parent to go when `life` seconds are over and it is not gone yet."""
+        with trio.move_on_after(life):
+            return await self.gone.wait()
+        await self.dismiss(0)
+
+    async def dismiss(self, seconds: float) -> None:
+        """Tell the parent to be gone in so many seconds; returns when it is, or should be."""
+        if self.absent:
+            return
+        log.info("telling the parent to be gone in %.0f s", seconds)
+        with suppress(ParentLost):
+            await self._send(Terminate(seconds))
+        with trio.move_on_after(seconds + GRACE):
+            return await self.gone.wait()
+        log.warning("the parent has not left in time")
+
+    def _lose(self, loss: ParentLost) -> None:
+        """Go on without the parent; raises StartFailed where that is not wanted."""
+        self.silent = isinstance(loss, ParentSilent)
+        if self.silent and self._config.parent_silent.then == "exit":
+            raise StartFailed(f"{loss} (hot_restart.parent_silent)")
+        log.warning("%s; starting without it", loss)
+        self.lost = True
+        self.gone.set()
+
+    async def _ask(self, question: ToParent, kind: type[Answer]) -> Received[Answer]:
+        """Return the answer to `question`; raises StartFailed if it is none, or ParentLost."""
+        patience = self._config.parent_silent.after
+        await self._send(question)
+        while True:
+            received = await self._hear(patience)
+            match received.message:
+                case Refused(reason=reason):
+                    raise StartFailed(f"the parent refuses: {reason}")
+                case Wait(seconds=seconds):
+                    patience = seconds + self._config.parent_silent.after
+                case answer if isinstance(answer, kind):
+                    return Received(answer, received.fds)
+                case other:
+                    close_all(received.fds)
+                    raise StartFailed(f"the parent says {type(other).__name__} out of turn")
+
+    async def _hear(self, patience: float) -> Received[ToChild]:
+        """Return what the parent says within `patience` seconds.
+
+        Raises ParentLost, or StartFailed where it is not to be understood.
+        """
+        assert self._channel is not None
+        with trio.move_on_after(patience):
+            try:
+                return await self._channel.receive()
+            except BadMessage as error:
+                raise StartFailed(f"the parent speaks another language: {error}") from error
+            except ChannelError as error:
+                raise ParentLost(f"the parent is gone: {error}") from error
+        raise ParentSilent(f"the parent is silent for {patience:g} s")
+
+    async def _send(self, message: ToParent) -> None:
+        """Send, unless that takes too long; raises ParentSilent.
+
+        A parent that is gone may have said why: let it be heard.
+        """
+        assert self._channel is not None
+        with trio.move_on_after(self._config.parent_silent.after):
+            with suppress(ChannelError):
+                await self._channel.send(message)
+            return
+        raise ParentSilent("the parent does not read what it is told")
+
+
+@asynccontextmanager
+async def open_parent(options: Options, config: HotRestart) -> AsyncIterator[AsChild]:
+    """Find the parent that the options speak of and speak with it; at the end it hears EOF.
+
+    Raises StartFailed where there ought to be one.
+    """
+    sock = None
+    if options.restart_epoch != 0 and not options.disable_hot_restart:
+        sock = await search(options)
+    if sock is None:
+        yield AsChild(None, config)
+        return
+    with Channel(sock, TO_CHILD) as channel:
+        try:
+            log.info("found a parent (%s)", check_peer(sock, config.allow_uids))
+        except Stranger as stranger:
+            raise StartFailed(f"refusing the parent: {stranger}") from stranger
+        yield AsChild(channel, config)
+
+
+async def search(options: Options) -> socket.socket | None:
+    """Connect to the parent; None where none is needed. Raises StartFailed."""
+    needed = options.restart_epoch != "auto" and not options.skip_hot_restart_on_no_parent
+    address = options.control_address(options.base_id)
+    log.info("looking for a parent at %s", address)
+    with trio.move_on_after(SEARCH):
+        while True:
+            with suppress(BlockingIOError):  # its queue is full: it is there
+                sock = connect(address)
+                if sock is not None:
+                    return sock
+                if not needed:
+                    log.info("no parent at %s: starting without one", address)
+                    return None
+            await trio.sleep(SEARCH_AGAIN)
+    raise StartFailed(
+        f"no parent found at {address} in {SEARCH:g} s:"
+        f" is epoch {options.restart_epoch} right? see --base-id, --socket-path"
+        " and --skip-hot-restart-on-no-parent"
+    )
+
+
+def connect(address: Address) -> socket.socket | None:
+    """Connect to a control socket, if somebody is there.
+
+    Raises StartFailed if we may not, and BlockingIOError if too many others wait there.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        sock.setblocking(False)
+        sock.connect(address.sockaddr)
+    except (ConnectionRefusedError, FileNotFoundError):
+        sock.close()
+        return None
+    except BlockingIOError:
+        sock.close()
+        raise
+    except OSError as error:
+        sock.close()
+        raise StartFailed(f"cannot connect to {address}: {error.strerror}") from error
+    return sock
