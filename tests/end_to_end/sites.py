@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import TYPE_CHECKING
@@ -58,6 +59,7 @@ class Site:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.config = directory / "proxy.json"
+        self.socket_path = str(directory / "control")
         self.instances: list[Instance] = []
         self.configure(web())
 
@@ -74,7 +76,7 @@ class Site:
     def start(self, epoch: int | str = 0, *options: str, workers: int = 2) -> Instance:
         """Start a generation."""
         command = [sys.executable, "-m", "trioproxy", "-c", str(self.config)]
-        command += ["--socket-path", str(self.directory / "control")]
+        command += ["--socket-path", self.socket_path]
         command += ["--restart-epoch", str(epoch), "--concurrency", str(workers), *options]
         self.instances.append(Instance(command))
         return self.instances[-1]
@@ -147,14 +149,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def get(port: int, path: str = "/") -> str:
-    """Ask for a page on a new connection; returns what it says."""
+def ask(port: int, path: str = "/") -> tuple[int, str]:
+    """Ask for a page on a new connection; returns the status and what it says."""
     client = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         client.request("GET", path)
-        return client.getresponse().read().decode()
+        answer = client.getresponse()
+        return answer.status, answer.read().decode()
     finally:
         client.close()
+
+
+def get(port: int, path: str = "/") -> str:
+    """Ask for a page on a new connection; returns what it says."""
+    return ask(port, path)[1]
 
 
 def figure(admin: int, name: str) -> int:
@@ -175,14 +183,19 @@ class Unfinished:
     def finish(self) -> str:
         """Send the rest; returns the answer."""
         self._client.sock.sendall(b"Host: x\r\n\r\n")
-        with self, HTTPResponse(self._client.sock) as response:
+        with HTTPResponse(self._client.sock) as response:
             response.begin()
+            self.status = response.status
             return response.read().decode()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave."""
         self._client.close()
 
 
@@ -193,18 +206,29 @@ class Visitor(threading.Thread):
         super().__init__(daemon=True)
         self.failures: list[object] = []
         self.seen: dict[str, int] = {}
+        self.longest = 0.0  # seconds until an answer was there
         self._port = port
         self._path = path
+        self._came = threading.Event()
         self._enough = threading.Event()
 
     def run(self) -> None:
         while not self._enough.is_set():
+            began = time.monotonic()
             try:
                 body = get(self._port, self._path)
             except (OSError, HTTPException) as error:
                 self.failures.append(error)
             else:
                 self.seen[body] = self.seen.get(body, 0) + 1
+            self.longest = max(self.longest, time.monotonic() - began)
+            self._came.set()
+
+    def wait_seen(self, body: str) -> None:
+        """Wait until it has seen `body`."""
+        while body not in self.seen:
+            assert self._came.wait(PATIENCE)
+            self._came.clear()
 
     def __enter__(self) -> Self:
         self.start()

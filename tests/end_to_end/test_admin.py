@@ -29,9 +29,9 @@ listeners:
       http_filters: [{health_check: {path: /healthz}}, router: {}]
       routes: [{match: {prefix: /}, direct_response: {status: 204}}]
 """
+ENOUGH = 64  # connections that reach every worker, but for one time in 2 ** 63
 ASKED = "http.web.downstream_rq_total"
 ACTIVE = "http.web.downstream_cx_active"
-ENOUGH = 64  # connections that reach every worker, but for one time in 2 ** 63
 
 
 @pytest.fixture
@@ -101,6 +101,12 @@ def test_what_changes_something_is_posted(proxy: Instance, admin: httpx.Client) 
         assert stat(admin, ACTIVE) == 1
 
 
+def test_it_ends_the_proxy(proxy: Instance, admin: httpx.Client) -> None:
+    assert admin.get("/quitquitquit").status_code == 405
+    assert admin.post("/quitquitquit").text == "OK\n"
+    assert proxy.wait_gone() == 0
+
+
 def statuses(proxy: Instance, path: str) -> set[int]:
     """Return what the workers answer, each on connections of its own."""
     url = f"http://127.0.0.1:{proxy.ports['web']}{path}"
@@ -156,9 +162,3 @@ def test_the_servers_own_statistics(proxy: Instance, admin: httpx.Client) -> Non
 @pytest.mark.parametrize(("host", "status"), [("proxy.example", 200), ("evil.example", 403)])
 def test_names_that_the_operator_allows(admin: httpx.Client, host: str, status: int) -> None:
     assert admin.get("/ready", headers={"host": host}).status_code == status
-
-
-def test_it_ends_the_proxy(proxy: Instance, admin: httpx.Client) -> None:
-    assert admin.get("/quitquitquit").status_code == 405
-    assert admin.post("/quitquitquit").text == "OK\n"
-    assert proxy.wait_gone() == 0

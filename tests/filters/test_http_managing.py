@@ -21,7 +21,6 @@ DIRECT = "{match: {prefix: /}, direct_response: {status: 204}}"
 NO_CONTENT = "HTTP/1.1 204 No Content |"
 ASK = "client >> GET / HTTP/1.1 | host: a |"
 ASKED = f"{ASK} \n origin << GET / HTTP/1.1 | host: a |"
-CLOSED = "content-length: 0 | connection: close |"
 HALF = "HTTP/1.1 200 OK | content-length: 9 | | hel\\"
 UPGRADE = "connection: upgrade | upgrade: websocket |"
 LOCAL = {"destroy": 1, "destroy_local": 1}
@@ -89,8 +88,8 @@ async def test_a_connection_that_is_cut_in_an_exchange(serving: Serving) -> None
 @pytest.mark.parametrize(
     ("response", "heard", "status", "end"),
     [
-        ("", f"HTTP/1.1 504 Gateway Timeout | {CLOSED}", 504, "(fin)"),
-        (HALF, HALF, 200, "(reset)"),
+        ("", "HTTP/1.1 504 Gateway Timeout | content-length: 0 | connection: close |", 504, "fin"),
+        (HALF, HALF, 200, "reset"),
     ],
 )
 async def test_an_exchange_in_which_nothing_moves(
@@ -103,7 +102,7 @@ async def test_an_exchange_in_which_nothing_moves(
             {f"origin >> {response}" if response else ""}
             client << {heard}
             origin << (reset)
-            client << {end}
+            client << ({end})
             """
         )
         assert await ends(proxy) == LOCAL_ACTIVE

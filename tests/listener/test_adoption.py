@@ -35,6 +35,7 @@ UPGRADE = """
     origin >> HTTP/1.1 101 Go | connection: upgrade | upgrade: websocket |
     client << HTTP/1.1 101 Go | connection: upgrade | upgrade: websocket |
     """
+LISTENER = "listener.127.0.0.1_0"
 TALK = """
     client >> hello\\
     origin << hello\\
@@ -98,8 +99,28 @@ async def test_a_tcp_session_goes_on(serving: Serving) -> None:
         await old.play(f"{TALK} client >> (fin) \n origin << (fin) \n origin >> (fin)")
         await new.empty()
         assert new.counted("tcp.db") == {}
-        assert new.counted("listener.127.0.0.1_0")["downstream_cx_adopted"] == 1
+        assert new.counted(LISTENER)["downstream_cx_adopted"] == 1
     assert [(line["received"], line["sent"], line["flags"]) for line in old.log] == [(10, 14, None)]
+
+
+async def test_it_is_counted_where_it_begins_and_where_it_ends(serving: Serving) -> None:
+    length = f"{LISTENER}.downstream_cx_length_ms"
+    async with generations(serving) as (old, new):
+        await old.play(TALK)
+        await move(old, new)
+        assert old.counted(LISTENER) == {
+            "downstream_cx_total": 1,
+            "downstream_cx_handed_over": 1,
+            "worker_0.downstream_cx_total": 1,
+        }
+        assert old.stats().histograms[length].count == 0
+        assert old.counter("cluster.app.upstream_cx_destroy") == 0
+        assert new.gauge(f"{LISTENER}.worker_0.downstream_cx_active") == 1
+        await old.play("client >> (fin) \n origin << (fin) \n origin >> (fin) \n client << (fin)")
+        await new.empty()
+        assert new.counted(LISTENER) == {"downstream_cx_adopted": 1, "downstream_cx_destroy": 1}
+        assert new.stats().histograms[length].count == 1
+        assert new.counter("cluster.app.upstream_cx_destroy") == 1
 
 
 @pytest.mark.parametrize(("who", "other"), [("client", "origin"), ("origin", "client")])

@@ -89,6 +89,7 @@ class Lifetime:
         "_begun",
         "_causes",
         "_end",
+        "_enters",
         "_sweep",
         "_told",
         "abandoned",
@@ -107,6 +108,7 @@ class Lifetime:
         self._sweep = sweep
         self._begun = trio.current_time() - age
         self.scope = trio.CancelScope()
+        self._enters = True
         self.ladder: Ladder = STAY
         self._causes: dict[Cause, Ladder] = NOT_ASKED
         self.stands = Stand.LIFE
@@ -126,7 +128,8 @@ class Lifetime:
 
     def __enter__(self) -> Self:
         self._sweep.timed.add(self)
-        self.scope.__enter__()
+        if self._enters:
+            self.scope.__enter__()
         return self
 
     def __exit__(
@@ -138,7 +141,12 @@ class Lifetime:
         self._sweep.timed.discard(self)
         for alarm in self._alarms or ():
             self._sweep.timed.discard(alarm)
-        return self.scope.__exit__(kind, error, traceback)
+        return self.scope.__exit__(kind, error, traceback) if self._enters else None
+
+    def run_in(self, scope: trio.CancelScope) -> None:
+        """Use a scope that the caller has entered, and leaves once it was cancelled."""
+        self.scope = scope
+        self._enters = False
 
     @property
     def age(self) -> float:

@@ -102,15 +102,15 @@ class Http1Connection:
             self.exchange = None
         if writer.keep_alive and body.done:
             return True
-        await self._part(exchange)
+        await self._part(exchange, body)
         return False
 
-    async def _part(self, exchange: Exchange) -> None:
-        """Have done with the connection behind its last exchange."""
-        early = not exchange.received_all
-        if early and exchange.complete:
+    async def _part(self, exchange: Exchange, body: WholeBody | WireBody) -> None:
+        """Have done with a client after its last exchange; it may still be talking."""
+        if exchange.complete and not body.done:
             self.manager.stats.downstream_rq_response_before_rq_complete.add()
-        if not self._writer.over and (exchange.request.keep_alive or early or self.reader.pending):
+        said_all = body.done and not exchange.request.keep_alive and not self.reader.pending
+        if not self._writer.over and not said_all:
             await self._linger()
 
     async def _next_request(self) -> Request | None:
@@ -239,14 +239,14 @@ class Http1Connection:
         if exchange is not None:
             if not exchange.responded:
                 self._answer_nowait(exchange.record.status)
-        elif lifetime.stands is Stand.STREAM:
-            self._time_out()
         elif lifetime.worn_out:
             stats.downstream_cx_max_duration_reached.add()
         elif lifetime.drained:
             stats.downstream_cx_drain_close.add()
-        else:
+        elif lifetime.stands is Stand.IDLE:
             stats.downstream_cx_idle_timeout.add()
+        else:
+            self._time_out()
 
     def _time_out(self) -> None:
         """A request head took too long to come in: answer what there is of it."""

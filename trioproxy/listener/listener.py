@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, cast
 
 import trio
 
-from trioproxy.config.drain import AS_ABOVE
 from trioproxy.drain.lifetime import Lifetime
-from trioproxy.drain.policy import Policy
 from trioproxy.errors import ProxyError
 from trioproxy.filters.chain import chain
 from trioproxy.filters.connection import Connection
 from trioproxy.filters.tools import prepared
+from trioproxy.listener.crew import Crew
 from trioproxy.reactor.transport import Transport
 from trioproxy.stats.downstream import ListenerStats, ListenerWorkerStats
 
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from trioproxy.filters.offer import Offer
     from trioproxy.filters.tools import Tools
     from trioproxy.reactor.accept import Acceptor
+
+    Arrival = tuple[socket.socket, SocketAddress, Lifetime, Inheritance | None]
 
 log = logging.getLogger("trioproxy.listener")
 BATCH = 64
@@ -54,7 +55,7 @@ class Listener:
         self.name = config.name
         self.living: set[Lifetime] = set()
         self._tools = tools
-        self._connections = connections
+        self._crew = Crew(connections, self.serve)
         self._numbers = numbers
         self._arrived = arrived
         self._departed = departed
@@ -67,8 +68,7 @@ class Listener:
         self._total = tools.stats.gauge("server.total_connections")
         filters = [prepared(each, tools) for each in config.chains[0].filters]
         self._chain = chain(cast("list[Filter[Connection]]", filters))
-        rungs = cast("Rungs", getattr(config.chains[0].filters[-1], "drain", AS_ABOVE))
-        self.policy = rungs.over(config.drain.over(drain.over(Policy())))
+        self.policy = config.policy(drain)
         # What a filter of one's own remembers of a connection, nobody can carry over.
         self._adopter = cast("Adopter", filters[0]) if len(filters) == 1 else None
 
@@ -108,13 +108,6 @@ class Listener:
                 for sock, peer in batch:
                     self._let_in(sock, peer)
 
-    def exhausted(self, error: OSError) -> None:
-        """Take note that nobody can be accepted for now; logged once in a while."""
-        now = trio.current_time()
-        if now - self._complained >= SAID:
-            self._complained = now
-            log.warning("listener %s: %s; clients wait to be accepted", self.name, error.strerror)
-
     def empty(self, acceptor: Acceptor) -> None:
         """Let in everybody who waits now, however many."""
         while True:
@@ -124,12 +117,28 @@ class Listener:
                 return
             self._let_in(sock, peer)
 
+    def exhausted(self, error: OSError) -> None:
+        """Take note that nobody can be accepted for now; logged once in a while."""
+        now = trio.current_time()
+        if now - self._complained >= SAID:
+            self._complained = now
+            log.warning("listener %s: %s; clients wait to be accepted", self.name, error.strerror)
+
     def _let_in(
         self, sock: socket.socket, peer: SocketAddress, inheritance: Inheritance | None = None
     ) -> None:
         """Have a connection served; it counts from now on, before its task has begun."""
-        transport = Transport(self._tools.reactor, sock)
         lifetime = Lifetime(self._tools.sweep, inheritance.offer.age if inheritance else 0.0)
+        if self.policy.quiet is not None:
+            lifetime.quiet = self.policy.quiet
+        self._enter(lifetime, new=inheritance is None)
+        self._crew.put((sock, peer, lifetime, inheritance))
+
+    async def serve(self, arrival: Arrival, scope: trio.CancelScope) -> None:
+        """Serve one connection in `scope` to its end, whatever happens."""
+        sock, peer, lifetime, inheritance = arrival
+        lifetime.run_in(scope)
+        transport = Transport(self._tools.reactor, sock)
         connection = Connection(
             transport,
             lifetime,
@@ -138,14 +147,6 @@ class Listener:
             number=next(self._numbers),
             inheritance=inheritance,
         )
-        if self.policy.quiet is not None:
-            lifetime.quiet = self.policy.quiet
-        self._enter(connection)
-        self._connections.start_soon(self.serve, connection)
-
-    async def serve(self, connection: Connection) -> None:
-        """Serve one connection to its end, whatever happens."""
-        transport, lifetime = connection.transport, connection.lifetime
         try:
             with lifetime:
                 await self._chain(connection)
@@ -154,16 +155,19 @@ class Listener:
         except Exception:
             log.exception("a filter of listener %s failed", self.name)
             transport.abort()
+        except BaseExceptionGroup:  # something failed while the connection was cancelled
+            transport.abort()
+            raise
         finally:
             transport.close()
-            if connection.inheritance is not None:
-                connection.inheritance.close()
+            if inheritance is not None:
+                inheritance.close()
             self._leave(connection)
 
-    def _enter(self, connection: Connection) -> None:
-        self.living.add(connection.lifetime)
-        self._arrived(self, connection.lifetime)
-        if connection.inheritance is None:
+    def _enter(self, lifetime: Lifetime, *, new: bool) -> None:
+        self.living.add(lifetime)
+        self._arrived(self, lifetime)
+        if new:
             self._stats.downstream_cx_total.add()
             self._share.downstream_cx_total.add()
         self._stats.downstream_cx_active.add()

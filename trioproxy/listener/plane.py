@@ -13,6 +13,7 @@ import trio
 from trioproxy.drain.lifetime import Cause
 from trioproxy.filters.offer import OFFERS
 from trioproxy.listener.adoption import Adoption
+from trioproxy.listener.progress import progress
 from trioproxy.reactor.accept import Acceptor
 from trioproxy.restart.channel import Channel
 
@@ -160,7 +161,7 @@ class Plane:
         if cause is Cause.RESTART:
             self._tools.handover.end()
         for lifetime in self._lifetimes():
-            lifetime.moving = False
+            lifetime.moving = lifetime.moving and cause is not Cause.RESTART
             lifetime.relax(cause)
 
     async def emptied(self) -> None:
@@ -225,7 +226,7 @@ class Plane:
     def report(self) -> dict[str, object]:
         """Return this worker's figures for admin, fit for JSON."""
         return {
-            "connections": {name: len(each.living) for name, each in self._listeners.items()},
+            "listeners": {name: progress(each.living) for name, each in self._listeners.items()},
             "reactor": repr(self._tools.reactor),
         }
 

@@ -17,6 +17,11 @@ class Door:
         self._opened = trio.Event()
         self._serving = trio.CancelScope()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is to be served, or will be at once."""
+        return self._opened.is_set()
+
     def open(self) -> None:
         """Serve; open already, nothing changes."""
         self._opened.set()
@@ -30,7 +35,7 @@ class Door:
         """Run `serve` while the door is open, until it ends by itself."""
         while True:
             await self._opened.wait()
-            if not self._opened.is_set():
+            if not self.is_open:
                 continue  # closed again before we came here
             with trio.CancelScope() as self._serving:
                 await serve()

@@ -14,11 +14,15 @@ from trioproxy.drain.lifetime import Cause
 from trioproxy.server.generation import Generation, Phase
 from trioproxy.server.log import NAMES, ROOT, set_level
 from trioproxy.server.messages import Drain, SetHealth, SetLogLevel, Suspend
+from trioproxy.server.progress import progress_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trioproxy.config.address import Address
     from trioproxy.config.options import Options
     from trioproxy.config.server import Config
+    from trioproxy.restart.protocol import Progress
     from trioproxy.stats.region import Region
     from trioproxy.stats.writer import Writer
 
@@ -68,7 +72,9 @@ class AdminInstance:
 
     @property
     def state(self) -> State:
-        state = STATES[self.generation.phase]
+        # Who asked before we gave way is told how the instance is: another generation serves.
+        gave_way = not self.generation.admin_door.is_open
+        state = State.LIVE if gave_way else STATES[self.generation.phase]
         failed = self.generation.health_failed
         return State.DRAINING if state is State.LIVE and failed else state
 
@@ -91,6 +97,10 @@ class AdminInstance:
             number = logging.getLogger(f"{ROOT}.{name}").getEffectiveLevel()
             levels[name] = NAMES.get(number, str(number))
         return levels
+
+    async def generations(self) -> Sequence[Progress]:
+        ours, parents = await progress_of(self.generation), self.generation.parent.progress
+        return [ours] if parents is None else [ours, parents]
 
     async def set_log_level(self, level: str, component: str) -> None:
         for name in [component] if component else ["", *COMPONENTS]:

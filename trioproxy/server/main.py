@@ -121,12 +121,17 @@ async def live(parts: Parts, seed: Seed, passed: Sequence[Inherited]) -> int:
     ending = Ending()
     with trio.open_signal_receiver(*SIGNALS) as signals:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        async with (
-            open_children(seed) as children,
-            open_parent(parts.options, parts.config.hot_restart) as parent,
-            open_generation(parts, parent, children, passed, ending) as generation,
-        ):
-            await serve(generation, parts.serve_admin, signals)
+        async with trio.open_nursery() as nursery:
+            obedience = Obedience(ending, nursery.cancel_scope)
+            nursery.start_soon(obedience.obey, signals)
+            async with (
+                open_children(seed) as children,
+                open_parent(parts.options, parts.config.hot_restart) as parent,
+                open_generation(parts, parent, children, passed, ending) as generation,
+            ):
+                obedience.generation = generation
+                await serve(generation, parts.serve_admin)
+            nursery.cancel_scope.cancel()
     return ending.status
 
 
@@ -184,14 +189,11 @@ def lock_restart(region: Region) -> LockFile:
     return lock
 
 
-async def serve(
-    generation: Generation, serve_admin: ServeAdmin, signals: AsyncIterator[int]
-) -> None:
+async def serve(generation: Generation, serve_admin: ServeAdmin) -> None:
     """Start, serve, and leave when asked to."""
     generation.enter(Phase.INITIALISING)
     write_files(generation)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(obey_signals, signals, generation)
         for bound in generation.admin.bound:
             serve_it = partial(look_after_admin, serve_admin, generation, bound.sock)
             nursery.start_soon(generation.admin_door.keep, serve_it)
@@ -220,17 +222,31 @@ async def look_after_admin(
         log.exception("the admin interface failed; traffic is served on")
 
 
-async def obey_signals(signals: AsyncIterator[int], generation: Generation) -> None:
-    """Do what each signal means."""
-    async for number in signals:
-        match number:
-            case signal.SIGUSR1:
-                log.info("SIGUSR1: reopening logs")
-                await generation.reopen_logs()
-            case signal.SIGHUP:
-                log.info("SIGHUP: nothing is reloaded in place; a next generation brings changes")
-            case _:
-                generation.ending.ask(signal.Signals(number).name)
+@attrs.define
+class Obedience:
+    """Does what each signal means; before there is a generation, `everything` ends at once."""
+
+    ending: Ending
+    everything: trio.CancelScope
+    generation: Generation | None = None
+
+    async def obey(self, signals: AsyncIterator[int]) -> None:
+        """Obey until cancelled."""
+        async for number in signals:
+            match number:
+                case signal.SIGUSR1:
+                    await self._reopen_logs()
+                case signal.SIGHUP:
+                    log.info("SIGHUP: nothing is reloaded; a next generation brings changes")
+                case _:
+                    self.ending.ask(signal.Signals(number).name)
+                    if self.generation is None:
+                        self.everything.cancel()
+
+    async def _reopen_logs(self) -> None:
+        if self.generation is not None:
+            log.info("SIGUSR1: reopening logs")
+            await self.generation.reopen_logs()
 
 
 @contextmanager

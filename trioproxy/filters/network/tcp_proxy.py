@@ -197,10 +197,12 @@ class TcpProxying:
         """Count and log that it was ended by its time, or because its client had left."""
         if lifetime.abandoned:
             record.flags = "DC"
-        elif lifetime.expired and lifetime.worn_out:
+        elif not lifetime.expired:
+            return
+        elif lifetime.worn_out:
             record.flags = "DT"
             self._stats.max_downstream_connection_duration.add()
-        elif lifetime.expired and lifetime.drained:
+        elif lifetime.drained:
             self._stats.downstream_cx_drain_close.add()
-        elif lifetime.expired:
+        else:
             self._stats.idle_timeout.add()
