@@ -55,9 +55,7 @@ async def test_on_the_page(client: httpx.AsyncClient) -> None:
 
 async def test_again_and_again(instance: FakeInstance, autojump_clock: MockClock) -> None:
     begun = trio.current_time()
-    seen = []
     async with aclosing(events(instance)) as stream:
-        for _ in range(3):
-            seen.append(await anext(stream))
+        seen = [await anext(stream) for _ in range(3)]
     assert trio.current_time() - begun == 2
     assert all(re.fullmatch(r'data: ".*epoch 3, serving.*"\n\n', each) for each in seen)
