@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trioproxy.stats.snapshot import Snapshot
 
 MIB = 1 << 20
-LISTENER_COLUMNS = {"open": "downstream_cx_active", "connections": "downstream_cx_total"}
+LISTENER_COLUMNS = {"open": "downstream_cx_active", "accepted": "downstream_cx_total"}
 CLUSTER_COLUMNS = {
     "open": "upstream_cx_active",
     "in flight": "upstream_rq_active",

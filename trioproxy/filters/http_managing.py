@@ -194,7 +194,9 @@ class HttpManaging:
             record.flag("DT")
             self.stats.downstream_cx_max_duration_reached.add()
         elif lifetime.drained:
-            record.status, why = record.status if exchange.responded else 503, "drained"
+            why = "drained"
+            if not exchange.responded:
+                record.status = 503
             self.stats.downstream_cx_drain_close.add()
         else:
             why = "stream_idle_timeout"

@@ -99,6 +99,8 @@ class Generation:
     ending: Ending
     phase: Phase = Phase.INITIALISING
     took_over: bool = False
+    health_failed: bool = False
+    started: float = attrs.field(factory=trio.current_time)
     admin_door: Door = attrs.field(factory=Door)
     control_door: Door = attrs.field(factory=Door)
 

@@ -45,8 +45,6 @@ class AdminInstance:
 
     generation: Generation
     nursery: trio.Nursery
-    started: float = attrs.field(factory=trio.current_time)
-    health_failed: bool = False
 
     @property
     def options(self) -> Options:
@@ -77,11 +75,12 @@ class AdminInstance:
         # Who asked before we gave way is told how the instance is: another generation serves.
         gave_way = not self.generation.admin_door.is_open
         state = State.LIVE if gave_way else STATES[self.generation.phase]
-        return State.DRAINING if state is State.LIVE and self.health_failed else state
+        failed = self.generation.health_failed
+        return State.DRAINING if state is State.LIVE and failed else state
 
     @property
     def uptime(self) -> float:
-        return trio.current_time() - self.started
+        return trio.current_time() - self.generation.started
 
     @property
     def uptime_all_epochs(self) -> float:
@@ -129,7 +128,7 @@ class AdminInstance:
             await self._close_after(0)
 
     async def _set_health(self, *, failed: bool) -> None:
-        self.health_failed = failed
+        self.generation.health_failed = failed
         await self.generation.supervisor.tell(SetHealth(failed))
         await self.generation.supervisor.gather()  # all have obeyed
 
