@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
@@ -44,7 +45,7 @@ class Goodbye:
         back.tap = self.back.feed
 
     async def say(self, forth: Flow, back: Flow) -> None:
-        """Let each direction come to the end of a frame, then close it; raises OSError."""
+        """Let each direction come to the end of a frame, close it, and hear its source out."""
         async with trio.open_nursery() as nursery:
             mask = os.urandom(4)  # RFC 6455 section 5.3: a client's mask cannot be guessed
             nursery.start_soon(part, forth, self.forth, close_frame(self.code, mask))
@@ -52,9 +53,22 @@ class Goodbye:
 
 
 async def part(flow: Flow, tracker: FrameTracker, frame: bytes) -> None:
-    """Send on what is left of a frame, then a last one, and FIN."""
+    """Close one direction, by `frame` if it can; who is gone has no need of it.
+
+    What the source says after that is lost, but a close with unread input would reset it.
+    """
     if flow.ended:
         return
+    with suppress(OSError):
+        await say_last(flow, tracker, frame)
+    flow.sink.shutdown_write()
+    with suppress(OSError):
+        while await flow.source.receive():
+            pass
+
+
+async def say_last(flow: Flow, tracker: FrameTracker, frame: bytes) -> None:
+    """Send on what is left of a frame, then a last one; raises OSError."""
     held = bytes(flow.held)
     tracker.feed(held)
     await flow.sink.send(held)
@@ -65,4 +79,3 @@ async def part(flow: Flow, tracker: FrameTracker, frame: bytes) -> None:
         tracker.feed(data)
         await flow.sink.send(data)
     await flow.sink.send(frame)
-    flow.sink.shutdown_write()
