@@ -183,7 +183,8 @@ class Plane:
         await handover.hear(channel)
         for lifetime in self._lifetimes():
             self.stay(lifetime)
-        log.info("handed over %d connections, %d stayed", handover.accepted, handover.declined)
+        if handover.accepted or handover.declined:
+            log.info("handed over %d connections, %d stayed", handover.accepted, handover.declined)
 
     async def _move(self) -> None:
         """Have those move that wait for something, as soon as they do, a window at a time."""
