@@ -6,21 +6,29 @@ if [ -z "${PYTHON:-}" ]; then
   "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || PYTHON=python3
 fi
 
-die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
+say() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; }
+die() { say "$@"; exit 1; }
 
 apt_install() {
-  if [ "$(id -u)" != 0 ]; then
-    die "these Debian packages are missing: $*. Install them as root: apt-get install $*"
-  fi
-  # No service may start: the tests run these programs themselves, on their own ports.
-  local policy=/usr/sbin/policy-rc.d made=
-  if [ ! -e "$policy" ]; then printf '#!/bin/sh\nexit 101\n' >"$policy"; chmod 755 "$policy"; made=1; fi
-  local failed=
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } \
-    >/dev/null || failed=1
-  [ -z "$made" ] || rm -f "$policy"
-  [ -z "$failed" ] || die "apt-get install $* failed"
+  command -v apt-get >/dev/null || die "missing, by the names of Debian's packages: $*"
+  [ "$(id -u)" = 0 ] || die "missing: $*. Install them as root: apt-get install $*"
+  say "installing from Debian: $*"
+  local output
+  output=$(apt_install_quietly "$@" 2>&1) || die "apt-get install $* failed:"$'\n'"$output"
 }
+
+# In a subshell, so that however it ends nothing is left behind.
+apt_install_quietly() (
+  # No service may start: the tests run these programs themselves, on their own ports.
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+  fi
+  apt-get update -qq \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+)
 
 # What the tests and the benchmark run against, by program and Debian package.
 need_programs() {
@@ -34,8 +42,10 @@ need_programs() {
 }
 
 need_python() {
-  command -v "$PYTHON" >/dev/null || apt_install python3 python3-venv
-  "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "$PYTHON is older than 3.11"
+  [ "$PYTHON" != python3 ] || command -v python3 >/dev/null || apt_install python3
+  command -v "$PYTHON" >/dev/null || die "there is no $PYTHON"
+  "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+    || die "$PYTHON is $("$PYTHON" --version 2>&1); 3.11 or newer is needed. Name one: PYTHON=python3.12 $0"
   version=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 }
 
@@ -63,11 +73,11 @@ make_venv() {
   local venv=$1 stamp=$1/.made-$2-${3%% *}
   if [ ! -e "$stamp" ]; then
     [ "$(prefix_of "$PYTHON")" = "$(prefix_of "$venv/bin/python")" ] || rm -rf "$venv"
-    if ! "$PYTHON" -m venv "$venv" 2>/dev/null; then
-      apt_install python3-venv
-      "$PYTHON" -m venv "$venv"
-    fi
-    "$venv/bin/pip" install -q --disable-pip-version-check "${@:4}"
+    "$PYTHON" -c 'import ensurepip' 2>/dev/null || apt_install "python$version-venv"
+    say "making $venv"
+    "$PYTHON" -m venv "$venv"
+    "$venv/bin/pip" install -q --disable-pip-version-check "${@:4}" \
+      || die "pip could not install what pyproject.toml names; it needs a package index and a network"
     rm -f "$venv/.made-$2-"*
     touch "$stamp"
   fi

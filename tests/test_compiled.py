@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 
@@ -12,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 BUILD = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
 HOOK = BUILD["targets"]["wheel"]["hooks"]["custom"]
 SOURCES = sorted(path for glob in HOOK["compiled"] for path in ROOT.glob(glob))
+DICT_OF = re.compile(r"\bvars\(|__dict__")
 PURE = {"len", "min", "max"}
 
 
@@ -57,8 +59,16 @@ def test_each_kind_of_error_has_its_own_name(path: Path) -> None:
     assert not any(found.values()), found
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_asks_for_the_dict_of_an_object(path: Path) -> None:
+    """Compiled, it has none; modules with attrs classes are not."""
+    source = path.read_text()
+    assert "import attrs" in source or not DICT_OF.search(source)
+
+
 def test_the_rules_see_what_they_forbid() -> None:
     assert calls_in_bounds(ast.parse("data[: take()]")) == [":take()"]
     assert calls_in_bounds(ast.parse("data[len(head) :]")) == []
     source = "try: pass\nexcept A as error: pass\nexcept B as error: pass\nexcept A as other: pass"
     assert reused_names(ast.parse(source)) == {"error"}
+    assert DICT_OF.search("for name in vars(record):")

@@ -78,7 +78,7 @@ def test_each_option_is_read_and_nothing_else_is_set(
         (["--base-id", "1", "--base-id", "1"], "--base-id: given twice"),
         (["-l", "info", "--log-level", "info"], "-l/--log-level: given twice"),
         (["--drain-time", "5"], r"unknown argument '--drain-time' \(did you mean '--drain-time-s'"),
-        (["stray"], "unknown argument 'stray'"),
+        (["stray.yaml"], r"unknown argument 'stray.yaml' \(did you mean -c stray.yaml\?"),
         (["--base-id"], "--base-id: expected one argument"),
         (["--disable-hot-restart=1"], "--disable-hot-restart: ignored explicit argument '1'"),
     ],

@@ -1,4 +1,4 @@
-"""The real proxy in generations that take over from each other, its statistics, and its clients."""
+"""The generations of one instance, as it is told from its statistics."""
 
 from __future__ import annotations
 
@@ -8,20 +8,17 @@ import signal
 import socket
 import sys
 import threading
-import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conftest import PATIENCE, Instance
-
-from trioproxy.restart.channel import BlockingChannel
-from trioproxy.restart.protocol import TO_CHILD
+from sites import free_port, get
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from trioproxy.restart.protocol import ToChild
+    from sites import Visitor
 
 PROXY = (sys.executable, "-m", "trioproxy")
 CONFIG = """\
@@ -96,13 +93,6 @@ class Generations:
         assert client.ask()
         return client
 
-    def dial(self) -> BlockingChannel[ToChild]:
-        """Connect to the control socket as a child does."""
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        sock.connect(self.control)
-        sock.settimeout(PATIENCE)
-        return BlockingChannel(sock, TO_CHILD)
-
     def gauge(self, name: str) -> float:
         """Return what a gauge stands at."""
         return self.scrape()[1][name]
@@ -115,19 +105,13 @@ class Generations:
         """Return the statistics: counters and histograms, which never fall, and gauges."""
         growing, gauges = dict[str, float](), dict[str, float]()
         current = growing
-        for line in self.get("/stats/prometheus").splitlines():
+        for line in get(self.admin, "/stats/prometheus").splitlines():
             if line.startswith("# TYPE"):
                 current = gauges if line.endswith(" gauge") else growing
             else:
                 name, _, value = line.rpartition(" ")
                 current[name] = float(value)
         return growing, gauges
-
-    def get(self, path: str, data: bytes | None = None) -> str:
-        """Ask the admin interface; raises OSError. With `data` it is a POST."""
-        url = f"http://127.0.0.1:{self.admin}{path}"
-        with urllib.request.urlopen(url, data, PATIENCE) as answer:
-            return str(answer.read().decode())
 
     def close(self) -> None:
         """Leave no process and no connection behind."""
@@ -160,32 +144,6 @@ class Client:
         return not readable
 
 
-class Visitor(threading.Thread):
-    """Comes again and again, on a new connection each time; what fails is what somebody kills."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__(daemon=True)
-        self.asked = self.answered = 0
-        self._port = port
-        self._enough = threading.Event()
-        self.start()
-
-    def run(self) -> None:
-        while not self._enough.is_set():
-            self.asked += 1
-            try:
-                client = Client(self._port)
-                with client.sock:
-                    self.answered += client.ask()
-            except OSError:
-                continue
-
-    def leave(self) -> None:
-        """Come no more."""
-        self._enough.set()
-        self.join()
-
-
 class Watcher(threading.Thread):
     """Looks at the statistics all the time; notes what fell, and what was not yet there.
 
@@ -205,7 +163,7 @@ class Watcher(threading.Thread):
 
     def run(self) -> None:
         while not self._enough.is_set():
-            answered = self._visitor.answered
+            answered = self._visitor.seen.get("here", 0)
             try:
                 growing, gauges = self._generations.scrape()
             except (OSError, HTTPException):
@@ -247,9 +205,3 @@ def kill_pids(pids: Iterable[int]) -> None:
     for pidfd in pidfds:
         assert select.select([pidfd], [], [], PATIENCE)[0]
         os.close(pidfd)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from conftest import PATIENCE, Instance
-from lineage import REQUESTS, Generations, Visitor
+from lineage import REQUESTS, Generations
+from sites import Visitor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,14 +59,13 @@ class Containers(Generations):
 def test_a_generation_in_another_container_takes_over(tmp_path: Path) -> None:
     """A40: no /dev/shm, no other file and no pid is common; traffic goes on, a connection moves."""
     with closing(Containers(tmp_path)) as generations:
-        parent = generations.serve()
-        client, visitor = generations.connect(), Visitor(generations.web)
-        child = generations.serve()
-        assert "found a parent (pid 0, uid 0)" in "\n".join(child.log)
-        assert parent.wait_gone() == 0
-        assert client.ask()
-        generations.connect()
-        visitor.leave()
-        assert 0 < visitor.asked == visitor.answered
-        assert generations.counter(REQUESTS) == visitor.asked + 3
+        parent, client = generations.serve(), generations.connect()
+        with Visitor(generations.web) as visitor:
+            child = generations.serve()
+            assert "found a parent (pid 0, uid 0)" in "\n".join(child.log)
+            assert parent.wait_gone() == 0
+            assert client.ask()
+            generations.connect()
+        assert not visitor.failures
+        assert generations.counter(REQUESTS) == visitor.seen["here"] + 3
         assert [path.name for path in tmp_path.iterdir()] == ["control_0"]

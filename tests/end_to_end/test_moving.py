@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 from conftest import Instance
-from lineage import free_port
+from sites import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

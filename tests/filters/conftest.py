@@ -50,6 +50,7 @@ async def http_tools(region: Region) -> AsyncIterator[HttpTools]:
             scope="http.web",
             upgrades=frozenset(),
             tunnel_idle_timeout=1.0,
+            websocket_close_code=1012,
         )
     reactor.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from typing import TYPE_CHECKING
@@ -91,6 +92,14 @@ def test_a_port_of_our_like_is_taken_too() -> None:
         with pytest.raises(BindFailed) as failure, open_sockets([web(address, count=2)]):
             pass
         assert str(failure.value) == f"web: cannot bind {address}: Address already in use"
+
+
+@pytest.mark.parametrize(
+    ("address", "hint"), [("127.0.0.1:80", "CAP_NET_BIND_SERVICE"), ("unix:/run/x", "denied")]
+)
+def test_who_may_not_bind_is_told_what_it_takes(address: str, hint: str) -> None:
+    error = PermissionError(errno.EACCES, "Permission denied")
+    assert str(BindFailed.of("web", Address.parse(address), error)).endswith(hint)
 
 
 def test_when_one_cannot_be_bound_none_stays_bound() -> None:

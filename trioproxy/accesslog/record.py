@@ -41,11 +41,6 @@ def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float))
 
 
-def names(record: Record) -> list[str]:
-    """Return the names of a record's fields."""
-    return [field.name for field in fields(record)]
-
-
 @dataclass(eq=False)
 class Record:
     """The facts of one exchange, filled in as it goes; what stays None is logged as `-`.
@@ -101,7 +96,7 @@ class Record:
         The heads are left out. `now` is the moment on the monotonic clock.
         """
         found: dict[str, object] = {}
-        for name in names(self):
+        for name in NAMES:
             value = getattr(self, name)
             if name in MOMENTS:
                 found[name] = None if value is None else now - value
@@ -113,7 +108,7 @@ class Record:
     def of(cls, facts: dict[str, object], now: float) -> Record:
         """Undo `facts`; what does not fit is left as it is by default."""
         record = cls(0.0, now)
-        for name in names(record):
+        for name in NAMES:
             value, default = facts.get(name), getattr(record, name)
             if name in MOMENTS:
                 if is_number(value):
@@ -127,3 +122,6 @@ class Record:
         flags = set() if self.flags is None else set(self.flags.split(","))
         if name != "-":
             self.flags = ",".join(sorted(flags | {name}, key=FLAGS.find))
+
+
+NAMES = [field.name for field in fields(Record)]

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", "off")
 DESCRIPTION = "An L4/HTTP proxy that restarts itself hot, without dropping a connection."
-EPILOG = "`trioproxy schema` prints the JSON Schema of the configuration, for editors."
+EPILOG = (
+    "`trioproxy schema` prints the JSON Schema of the configuration, for editors;"
+    " `trioproxy status ADMIN` and `trioproxy drain ADMIN` speak with a running instance."
+)
 
 
 class UsageError(Exception):
@@ -84,9 +87,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     add_log(parser)
     namespace, unknown = parser.parse_known_args(arguments)
     if unknown:
-        wrong = unknown[0].partition("=")[0]
-        raise UsageError(f"unknown argument {wrong!r}{guess(wrong, parser.names)}")
+        raise UsageError(unknown_argument(unknown[0].partition("=")[0], parser.names))
     return namespace
+
+
+def unknown_argument(wrong: str, names: Sequence[str]) -> str:
+    """Say what is not understood, and what may have been meant."""
+    meant = guess(wrong, names) if wrong.startswith("-") else f" (did you mean -c {wrong}?)"
+    return f"unknown argument {wrong!r}{meant}"
 
 
 def add_configuration(parser: Parser) -> None:

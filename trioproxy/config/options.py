@@ -47,7 +47,7 @@ class Options:
 
     def __attrs_post_init__(self) -> None:
         if self.config_path is None and self.config_yaml is None:
-            raise ValueError("expected --config-path or --config-yaml, or both")
+            raise ValueError("no configuration: expected --config-path or --config-yaml, or both")
         if self.use_dynamic_base_id and self.restart_epoch != 0:
             raise ValueError(
                 f"cannot use --restart-epoch={self.restart_epoch} with --use-dynamic-base-id:"

@@ -47,6 +47,7 @@ class Stand(Enum):
 
     IDLE = "idle"
     STREAM = "stream"
+    FLOW = "flow"  # as LIFE, and `quiet` counts
     LIFE = "life"
 
 
@@ -89,6 +90,7 @@ class Lifetime:
         "_begun",
         "_causes",
         "_end",
+        "_enters",
         "_sweep",
         "_told",
         "abandoned",
@@ -107,6 +109,7 @@ class Lifetime:
         self._sweep = sweep
         self._begun = trio.current_time() - age
         self.scope = trio.CancelScope()
+        self._enters = True
         self.ladder: Ladder = STAY
         self._causes: dict[Cause, Ladder] = NOT_ASKED
         self.stands = Stand.LIFE
@@ -126,7 +129,8 @@ class Lifetime:
 
     def __enter__(self) -> Self:
         self._sweep.timed.add(self)
-        self.scope.__enter__()
+        if self._enters:
+            self.scope.__enter__()
         return self
 
     def __exit__(
@@ -138,7 +142,12 @@ class Lifetime:
         self._sweep.timed.discard(self)
         for alarm in self._alarms or ():
             self._sweep.timed.discard(alarm)
-        return self.scope.__exit__(kind, error, traceback)
+        return self.scope.__exit__(kind, error, traceback) if self._enters else None
+
+    def run_in(self, scope: trio.CancelScope) -> None:
+        """Use a scope that the caller has entered, and leaves once it was cancelled."""
+        self.scope = scope
+        self._enters = False
 
     @property
     def age(self) -> float:
@@ -169,6 +178,13 @@ class Lifetime:
     def worn_out(self) -> bool:
         """Whether its maximum duration is over."""
         return trio.current_time() >= self._end
+
+    @property
+    def drained(self) -> bool:
+        """Whether its ladder says that it may not stay where it stands, or silent for so long."""
+        if self.stands is Stand.LIFE and self.quiet < self.timeout and self.noticed:
+            return True
+        return self.ladder is not STAY and trio.current_time() >= self._rung()
 
     def limit(self, duration: float) -> None:
         """Live no longer than `duration` seconds after the beginning, wherever it stands."""
@@ -232,7 +248,7 @@ class Lifetime:
             return self.ladder.idle
         if self.stands is Stand.STREAM:
             return self.ladder.stream
-        if self.quiet == inf:
+        if self.stands is not Stand.FLOW or self.quiet == inf:
             return self.ladder.life
         silent = max(self.ladder.notice, trio.current_time() + self.quiet)
         return min(silent, self.ladder.life)

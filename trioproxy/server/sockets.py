@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from trioproxy.server.inherited import Inherited
 
 log = logging.getLogger("trioproxy.main")
+PRIVILEGED = 1024
 
 
 class BindFailed(Exception):
@@ -28,7 +29,10 @@ class BindFailed(Exception):
     @classmethod
     def of(cls, listener: str, address: Address, error: OSError) -> BindFailed:
         """Say what the system said."""
-        return cls(f"{listener}: cannot bind {address}: {error.strerror or error}")
+        reason = error.strerror or str(error)
+        if isinstance(error, PermissionError) and 0 < address.port < PRIVILEGED:
+            reason += f"; a port below {PRIVILEGED} takes root or CAP_NET_BIND_SERVICE"
+        return cls(f"{listener}: cannot bind {address}: {reason}")
 
 
 @attrs.frozen
