@@ -113,12 +113,21 @@ def test_who_connects_and_says_nothing_is_not_worth_a_line(site: Site, parent: I
     assert sum("generation" in line for line in parent.log[lines:]) == 2  # it starts, and dies
 
 
+def test_children_that_die_cost_no_descriptors(site: Site, parent: Instance) -> None:
+    check_as_before(site, parent)
+    descriptors = len(os.listdir(f"/proc/{parent.pid}/fd"))
+    for _ in range(5):
+        check_as_before(site, parent)
+    assert len(os.listdir(f"/proc/{parent.pid}/fd")) <= descriptors
+
+
 def test_a_child_that_dies_when_the_last_connection_ends(site: Site, parent: Instance) -> None:
     """What main learns in one turn of its loop, it weighs together."""
     with ScriptedChild(site) as child, Unfinished(parent.ports["web"]) as unfinished:
         child.take_over()
         parent.signal(signal.SIGSTOP)
         assert unfinished.finish() == "one"
+        unfinished.close()
         child.wait_for_gauge("server.total_connections", 0)
     parent.signal(signal.SIGCONT)
     parent.wait_for("the next generation died: serving as before")

@@ -140,6 +140,7 @@ def test_a_parent_that_freezes_when_its_sockets_are_passed(
     child.wait_for("the parent is gone")
 
 
+@pytest.mark.slow
 def test_a_parent_that_does_not_leave(site: Site, parent: ScriptedParent) -> None:
     """A30: the child says so, and the next restart works, which waits for it once more."""
     child = site.start(1)

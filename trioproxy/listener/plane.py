@@ -185,7 +185,9 @@ class Plane:
         if not self._tools.handover.open:  # else there is another one to move to
             for lifetime in self._lifetimes():
                 self.stay(lifetime)
-        log.info("handed over %d connections, %d stayed", successor.accepted, successor.declined)
+        moved, stayed = successor.accepted, successor.declined
+        if moved or stayed:
+            log.info("handed over %d connections, %d stayed", moved, stayed)
 
     async def _move(self) -> None:
         """Have those move that wait for something, as soon as they do, a window at a time."""
