@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 from conftest import PATIENCE
 from scripted import ScriptedChild, ScriptedParent
-from sites import Gate, Unfinished, a_site, figure, freeze, get, web
+from sites import Gate, Unfinished, a_site, freeze, get, wait_for_gauge, web
 
 from trioproxy.restart.protocol import Draining, Refused, Terminate, Wait
 
@@ -227,12 +227,12 @@ def test_a_parent_killed_while_it_drains(site: Site) -> None:
     with Unfinished(parent.ports["web"]) as unfinished:
         child = site.serve(1)
         admin = child.ports["admin"]
-        assert figure(admin, "server.parent_connections") == 1
+        wait_for_gauge(admin, "server.parent_connections", 1)
         parent.signal(signal.SIGKILL)
         child.wait_for("the parent is gone")
         assert unfinished.finish() == "one"
     parent.wait_gone()
-    assert figure(admin, "server.total_connections") == 0
+    wait_for_gauge(admin, "server.total_connections", 0)
     check_serves(site, child)
     site.serve(2)
     assert child.wait_gone() == 0
