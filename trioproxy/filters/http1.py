@@ -246,6 +246,8 @@ class Http1Connection:
             stats.downstream_cx_max_duration_reached.add()
         elif lifetime.drained:
             stats.downstream_cx_drain_close.add()
+            if lifetime.stands is Stand.STREAM:  # a part of a request: RFC 9110 section 15.5.9
+                self._answer_nowait(408)
         elif lifetime.stands is Stand.IDLE:
             stats.downstream_cx_idle_timeout.add()
         else:
