@@ -12,7 +12,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conftest import PATIENCE, Instance
+from instances import PATIENCE, Instance
 from sites import get
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PATIENCE, Instance
+from instances import PATIENCE, Instance
 from lineage import REQUESTS, Generations
 from sites import Visitor
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PATIENCE, Instance
+from instances import PATIENCE, Instance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
