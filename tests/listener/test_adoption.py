@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
-from contextlib import asynccontextmanager
+import resource
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 import trio
 from serving import http, tcp
@@ -20,7 +23,7 @@ from trioproxy.restart.packets import close_all
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from dialogue import Peer
@@ -417,6 +420,57 @@ async def test_without_the_acknowledgement_it_comes_back(
             end.close()
         await old.play(f"origin << is anybody there?\\\n{TALK}")
         end.close()
+
+
+async def test_what_a_dead_worker_has_offered_is_taken(serving: Serving) -> None:
+    """Though nobody hears the answers any more, not even that one of them is no."""
+    async with serving(tcp()) as old, serving(tcp(endpoints=old.origin.name), alone=False) as new:
+        await old.play(TALK)
+        end = Channel(channel(old), OFFERS)
+        drain(old)
+        received = await end.receive()
+        mine, theirs = channel_pair()
+        with Channel(mine, ANSWERS) as dead:
+            unknown = attrs.evolve(received.message, listener="unknown")
+            await dead.send(unknown, received.fds)
+            await dead.send(received.message, received.fds)
+        await end.send(Accepted(received.message.number))
+        close_all(received.fds)
+        await old.empty()
+        new.plane.adopt(theirs)
+        await old.play(TALK)
+        assert new.plane.active == 1
+        old.leave()
+        end.close()
+
+
+async def test_who_has_no_descriptors_left_says_so(
+    serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it could not take stays where it was."""
+    async with generations(serving) as (old, new):
+        await old.play(TALK)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        offers = channel(old)
+        new.plane.adopt(offers)
+        highest = max(map(int, os.listdir("/proc/self/fd")))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, limits[1]))
+        fillers = list(take_descriptors())
+        drain(old)
+        await old.quiet()
+        for fd in fillers:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        await old.play(TALK)
+        assert (old.plane.active, new.plane.active) == (1, 0)
+    assert "descriptors beyond this process's limit" in caplog.text
+
+
+def take_descriptors() -> Iterator[int]:
+    """Take all that the process may have."""
+    with suppress(OSError):
+        while True:
+            yield os.open("/dev/null", os.O_RDONLY)
 
 
 async def test_nobody_moves_any_more_when_the_next_generation_is_dead(serving: Serving) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trioproxy.codec.websocket import FrameTracker, close_frame
+from trioproxy.reactor.flow import COPY_SIZE
 
 if TYPE_CHECKING:
     from trioproxy.reactor.flow import Flow
@@ -73,7 +74,8 @@ async def say_last(flow: Flow, tracker: FrameTracker, frame: bytes) -> None:
     tracker.feed(held)
     await flow.sink.send(held)
     while not tracker.boundary:
-        data = await flow.source.receive(tracker.left or 1)  # a header's length shows as it comes
+        # A header's length shows as it comes; a payload's may be said to be anything.
+        data = await flow.source.receive(min(tracker.left, COPY_SIZE) or 1)
         if not data:
             return
         tracker.feed(data)
