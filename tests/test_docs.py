@@ -78,7 +78,7 @@ def options_of(program: str) -> frozenset[str]:
         return frozenset(OPTION.findall((ROOT / program).read_text()))
     command = [sys.executable, *commands[program]]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    return frozenset(OPTION.findall(done.stdout)) | {"--markdown"}
+    return frozenset(OPTION.findall(done.stdout)) | {"--markdown", "--wait"}  # of its commands
 
 
 @cache
