@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     Serving = Callable[..., AbstractAsyncContextManager["Proxy"]]
 
 # What only says how long or how much; a test that cares asks for it by name.
-UNCOUNTED = re.compile(r"_(bytes_total|http1_total)$")
+UNCOUNTED = re.compile(r"_(bytes_total|http1_total|(local|remote)|active_rq)$")
 
 
 class Proxy:

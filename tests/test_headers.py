@@ -13,6 +13,7 @@ def test_names_are_case_insensitive_and_order_is_kept() -> None:
     assert "B" in headers
     assert "c" not in headers
     assert headers.get("c", "none") == "none"
+    assert headers.get("c") is None
 
 
 def test_set_replaces_every_value() -> None:

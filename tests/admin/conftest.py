@@ -15,12 +15,13 @@ from trioproxy.config.address import Address
 from trioproxy.config.loader import load
 from trioproxy.config.options import Options
 from trioproxy.filters.registry import REGISTRY
+from trioproxy.restart.protocol import Listening, Progress
 from trioproxy.stats.reader import Reader
 from trioproxy.stats.region import Region
 from trioproxy.stats.writer import MAIN, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from trioproxy.config.server import Config
 
@@ -72,6 +73,13 @@ class FakeInstance:
         self.told.append(f"{component} from {level}")
         for name in [component] if component else self.log_levels:
             self.log_levels[name] = level
+
+    async def generations(self) -> Sequence[Progress]:
+        web = Listening("web", open=1200, idle=7, told=3, moving=1, next=4.4, last=30.0)
+        return [
+            Progress(self.epoch, "serving", (Listening("web", open=2), Listening("db"))),
+            Progress(self.epoch - 1, "draining", (web, Listening("db"))),
+        ]
 
     async def reopen_logs(self) -> None:
         self.told.append("reopen logs")

@@ -36,5 +36,22 @@ def test_what_is_none_stays(name: str) -> None:
     assert redacted({name: "x"}) == {name: "x"}
 
 
+def test_of_what_a_filter_is_made_with_only_names_and_facts_are_shown() -> None:
+    """Its author knows what is a secret; here it is even the key of a mapping."""
+    config = {"keys": {"key-of-alice": "alice"}, "words": ["x"], "url": "a://b:c@d", "limit": 5}
+    assert redacted({"python": {"filter": "gate:Gate", "config": {**config, "on": True}}}) == {
+        "python": {
+            "filter": "gate:Gate",
+            "config": {
+                "keys": "[redacted]",
+                "words": "[redacted]",
+                "url": "[redacted]",
+                "limit": 5,
+                "on": True,
+            },
+        }
+    }
+
+
 def test_numbers_and_truths_stay() -> None:
     assert redacted({"token": 5, "cookie": None}) == {"token": 5, "cookie": None}

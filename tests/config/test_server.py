@@ -27,9 +27,15 @@ def test_nobody_is_not_allowed_in() -> None:
 def test_filters_are_short_for_one_chain() -> None:
     chain = FilterChain(("filter",))
     assert Listener("a", HERE, chain.filters).chains == (chain,)
-    assert Listener("a", HERE, filter_chains=(chain, chain)).chains == (chain, chain)
+    assert Listener("a", HERE, filter_chains=(chain,)).chains == (chain,)
     with pytest.raises(Invalid, match="exclude each other"):
         Listener("a", HERE, chain.filters, (chain,))
+
+
+def test_a_chain_that_would_never_be_chosen_is_refused() -> None:
+    chain = FilterChain(("filter",))
+    with pytest.raises(Invalid, match="not supported yet"):
+        Listener("a", HERE, filter_chains=(chain, chain))
 
 
 def test_an_endpoint_has_a_port() -> None:

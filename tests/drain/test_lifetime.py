@@ -114,7 +114,8 @@ async def test_a_maximum_duration_ends_it_wherever_it_stands(
 
 
 @pytest.mark.parametrize(
-    ("stands", "rung"), [(Stand.IDLE, 2.0), (Stand.STREAM, 3.0), (Stand.LIFE, 4.0)]
+    ("stands", "rung"),
+    [(Stand.IDLE, 2.0), (Stand.STREAM, 3.0), (Stand.FLOW, 4.0), (Stand.LIFE, 4.0)],
 )
 @pytest.mark.parametrize("tightened", ["before", "after"])
 async def test_draining_it_leaves_at_the_rung_it_stands_on(
@@ -221,7 +222,7 @@ async def test_whatever_happens_it_never_outstays_any_ladder(
             case ("tighten", [notice, idle, stream, end]):
                 life.tighten(Ladder(*(begun + each for each in (notice, idle, stream, end))))
                 assert life.when <= before
-                for stands, rung in zip(Stand, (idle, stream, end), strict=True):
+                for stands, rung in zip(Stand, (idle, stream, end, end), strict=True):
                     bounds[stands] = min(bounds[stands], begun + rung)
             case ("stand", Stand() as stands, float() as timeout):
                 life.stand(stands, timeout)
@@ -337,10 +338,21 @@ async def test_who_waits_for_the_notice(autojump_clock: MockClock, sweep: Sweep)
 
 
 @pytest.mark.parametrize(
-    ("quiet", "moves_until", "expected"), [(2.0, 0, 10.0), (2.0, 20, 22.0), (inf, 0, 99.0)]
+    ("stands", "quiet", "moves_until", "expected"),
+    [
+        (Stand.FLOW, 2.0, 0, 10.0),
+        (Stand.FLOW, 2.0, 20, 22.0),
+        (Stand.FLOW, inf, 0, 99.0),
+        (Stand.LIFE, 2.0, 0, 99.0),
+    ],
 )
 async def test_what_flows_ends_in_a_quiet_moment(
-    autojump_clock: MockClock, sweep: Sweep, quiet: float, moves_until: int, expected: float
+    autojump_clock: MockClock,
+    sweep: Sweep,
+    stands: Stand,
+    quiet: float,
+    moves_until: int,
+    expected: float,
 ) -> None:
     """A66: once it is noticed, where no byte has come for so long, if that is wanted."""
     life = Lifetime(sweep)
@@ -348,7 +360,7 @@ async def test_what_flows_ends_in_a_quiet_moment(
     now = trio.current_time()
 
     async def flow() -> None:
-        life.stand(Stand.LIFE, 3600)
+        life.stand(stands, 3600)
         life.tighten(Ladder(now + 10, now + 50, now + 90, now + 99))
         for _ in range(moves_until):
             await trio.sleep(1)

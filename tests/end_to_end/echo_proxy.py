@@ -104,6 +104,9 @@ class Echo:
     def reopen_logs(self) -> None:
         self.told.append("reopen_logs")
 
+    def set_health(self, *, failed: bool) -> None:
+        self.told.append(f"health {'failed' if failed else 'ok'}")
+
     def report(self) -> dict[str, object]:
         return {"pid": os.getpid(), "served": self.served, "told": self.told}
 

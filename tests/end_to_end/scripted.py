@@ -12,7 +12,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeVar
 
-from conftest import PATIENCE
+from instances import PATIENCE
 
 from trioproxy.restart.channel import BlockingChannel, PeerGone
 from trioproxy.restart.protocol import (
@@ -91,7 +91,9 @@ class ScriptedChild(Scripted):
     def wait_for_gauge(self, name: str, value: int) -> None:
         """Wait until a gauge of the parent's stands at `value`."""
         with Reader(self.region, 0) as reader:
+            give_up = time.monotonic() + PATIENCE
             while reader.gauge(name, 0) != value:
+                assert time.monotonic() < give_up
                 time.sleep(0.001)
 
     def take_sockets(self) -> None:

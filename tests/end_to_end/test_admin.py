@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from conftest import Instance, Running
 
 YAML = """
-admin: {address: 127.0.0.1:0}
+admin: {address: 127.0.0.1:0, allow_hosts: [proxy.example]}
 listeners:
 - name: web
   address: 127.0.0.1:0
   filters:
   - http_connection_manager:
       stat_prefix: web
+      http_filters: [{health_check: {path: /healthz}}, router: {}]
       routes: [{match: {prefix: /}, direct_response: {status: 204}}]
 """
+ENOUGH = 64  # connections that reach every worker, but for one time in 2 ** 63
 ASKED = "http.web.downstream_rq_total"
 ACTIVE = "http.web.downstream_cx_active"
 
@@ -103,3 +105,60 @@ def test_it_ends_the_proxy(proxy: Instance, admin: httpx.Client) -> None:
     assert admin.get("/quitquitquit").status_code == 405
     assert admin.post("/quitquitquit").text == "OK\n"
     assert proxy.wait_gone() == 0
+
+
+def statuses(proxy: Instance, path: str) -> set[int]:
+    """Return what the workers answer, each on connections of its own."""
+    url = f"http://127.0.0.1:{proxy.ports['web']}{path}"
+    return {httpx.get(url).status_code for _ in range(ENOUGH)}
+
+
+def test_failed_health_reaches_every_worker_and_whoever_replaces_one(
+    proxy: Instance, admin: httpx.Client
+) -> None:
+    """A68."""
+    assert statuses(proxy, "/healthz") == {200}
+
+    assert admin.post("/healthcheck/fail").text == "OK\n"
+    ready = admin.get("/ready")
+    assert (ready.status_code, ready.text) == (503, "DRAINING\n")
+    assert statuses(proxy, "/healthz") == {503}
+    assert statuses(proxy, "/else") == {204}
+
+    os.kill(proxy.workers[0], signal.SIGKILL)
+    proxy.wait_for("killed by SIGKILL")
+    proxy.wait_for("is ready")
+    assert statuses(proxy, "/healthz") == {503}
+
+    assert admin.post("/healthcheck/ok").text == "OK\n"
+    ready = admin.get("/ready")
+    assert (ready.status_code, ready.text) == (200, "LIVE\n")
+    assert statuses(proxy, "/healthz") == {200}
+
+
+def test_the_servers_own_statistics(proxy: Instance, admin: httpx.Client) -> None:
+    """A83, for a single generation."""
+    with proxy.connect(), proxy.connect():
+        while stat(admin, "server.total_connections") < 2:
+            pass
+        stats = admin.get("/stats?format=json&filter=^server").json()["stats"]
+    values = {each["name"]: each["value"] for each in stats if "name" in each}
+    assert {
+        "server.live": 1,
+        "server.state": 0,
+        "server.concurrency": 2,
+        "server.hot_restart_epoch": 0,
+        "server.hot_restart_generation": 1,
+        "server.parent_connections": 0,
+        "server.total_connections": 2,
+        "server.worker_0.watchdog_miss": 0,
+        "server.worker_1.watchdog_mega_miss": 0,
+    }.items() <= values.items()
+    (histogram,) = stats[-1]["histograms"]["computed_quantiles"]
+    assert histogram["name"] == "server.initialization_time_ms"
+    assert histogram["values"][0]["cumulative"] > 1
+
+
+@pytest.mark.parametrize(("host", "status"), [("proxy.example", 200), ("evil.example", 403)])
+def test_names_that_the_operator_allows(admin: httpx.Client, host: str, status: int) -> None:
+    assert admin.get("/ready", headers={"host": host}).status_code == status

@@ -54,6 +54,7 @@ def test_the_control_socket_has_its_mode(site: Site, mode: str) -> None:
     assert site.control.stat().st_mode & 0o777 == int(mode, 8)
 
 
+@pytest.mark.slow
 def test_no_parent(site: Site) -> None:
     """A12: it says what it looked for, and exits."""
     child = site.start(3)

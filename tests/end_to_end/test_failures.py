@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from conftest import PATIENCE
 from scripted import ScriptedChild
-from sites import Gate, Unfinished, a_site, figure, get, web
+from sites import Gate, Unfinished, a_site, get, wait_for_gauge, web
 
 from trioproxy.restart.protocol import Hello
 from trioproxy.stats.layout import LAYOUT_VERSION
@@ -17,7 +20,7 @@ from trioproxy.stats.layout import LAYOUT_VERSION
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import Instance
+    from instances import Instance
     from sites import Site
 
 
@@ -38,7 +41,7 @@ def check_as_before(site: Site, parent: Instance) -> None:
     """Clients, admin and the next child find everything as it was."""
     assert get(parent.ports["web"]) == "one"
     assert get(parent.ports["admin"], "/ready") == "LIVE\n"
-    assert figure(parent.ports["admin"], "server.total_connections") == 0
+    wait_for_gauge(parent.ports["admin"], "server.total_connections", 0)
     assert site.left() == {"control_0", "unix"}
     assert (site.directory / "unix").stat().st_mode & 0o777 == 0o600
     with Unfinished(parent.ports["web"]) as unfinished:
@@ -113,12 +116,25 @@ def test_who_connects_and_says_nothing_is_not_worth_a_line(site: Site, parent: I
     assert sum("generation" in line for line in parent.log[lines:]) == 2  # it starts, and dies
 
 
+def test_children_that_die_cost_no_descriptors(site: Site, parent: Instance) -> None:
+    descriptors = Path(f"/proc/{parent.pid}/fd")
+    check_as_before(site, parent)
+    before = len(list(descriptors.iterdir()))
+    for _ in range(5):
+        check_as_before(site, parent)
+    give_up = time.monotonic() + PATIENCE
+    while len(list(descriptors.iterdir())) > before:  # it may still close what we have closed
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+
+
 def test_a_child_that_dies_when_the_last_connection_ends(site: Site, parent: Instance) -> None:
     """What main learns in one turn of its loop, it weighs together."""
     with ScriptedChild(site) as child, Unfinished(parent.ports["web"]) as unfinished:
         child.take_over()
         parent.signal(signal.SIGSTOP)
         assert unfinished.finish() == "one"
+        unfinished.close()
         child.wait_for_gauge("server.total_connections", 0)
     parent.signal(signal.SIGCONT)
     parent.wait_for("the next generation died: serving as before")
@@ -224,7 +240,7 @@ def test_a_child_killed_after_it_took_over(site: Site, parent: Instance) -> None
             parent.wait_for("the next generation died: serving as before")
         assert child.wait_gone() == -signal.SIGKILL
         assert get(port) == "one"
-        assert figure(admin, "server.total_connections") == 1
+        wait_for_gauge(admin, "server.total_connections", 1)
         assert unfinished.finish() == "one"
     check_as_before(site, parent)
     child = site.serve(1)

@@ -10,9 +10,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
-from conftest import PATIENCE
+from instances import PATIENCE
 from scripted import ScriptedChild, ScriptedParent
-from sites import Gate, Unfinished, a_site, figure, freeze, get, web
+from sites import Gate, Unfinished, a_site, freeze, get, wait_for_gauge, web
 
 from trioproxy.restart.protocol import Draining, Refused, Terminate, Wait
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conftest import Instance
+    from instances import Instance
     from sites import Site
 
 Stage: TypeAlias = Callable[[ScriptedParent], None]
@@ -140,6 +140,7 @@ def test_a_parent_that_freezes_when_its_sockets_are_passed(
     child.wait_for("the parent is gone")
 
 
+@pytest.mark.slow
 def test_a_parent_that_does_not_leave(site: Site, parent: ScriptedParent) -> None:
     """A30: the child says so, and the next restart works, which waits for it once more."""
     child = site.start(1)
@@ -226,12 +227,12 @@ def test_a_parent_killed_while_it_drains(site: Site) -> None:
     with Unfinished(parent.ports["web"]) as unfinished:
         child = site.serve(1)
         admin = child.ports["admin"]
-        assert figure(admin, "server.parent_connections") == 1
+        wait_for_gauge(admin, "server.parent_connections", 1)
         parent.signal(signal.SIGKILL)
         child.wait_for("the parent is gone")
         assert unfinished.finish() == "one"
     parent.wait_gone()
-    assert figure(admin, "server.total_connections") == 0
+    wait_for_gauge(admin, "server.total_connections", 0)
     check_serves(site, child)
     site.serve(2)
     assert child.wait_gone() == 0

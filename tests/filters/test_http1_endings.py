@@ -58,7 +58,6 @@ async def test_a_client_leaves_while_it_waits(serving: Serving, ending: str) -> 
             "upstream_cx_total": 1,
             "upstream_cx_destroy": 1,
             "upstream_rq_total": 1,
-            "upstream_rq_cancelled": 1,
         }
     assert [(line["status"], line["flags"]) for line in proxy.log] == [(0, "DC")]
 
@@ -110,7 +109,7 @@ async def test_a_client_leaves_in_its_request(serving: Serving, ending: str) -> 
             origin << (reset)
             """
         )
-        assert proxy.counter("cluster.app.upstream_rq_cancelled") == 1
+        assert proxy.counter("cluster.app.upstream_cx_destroy_local_with_active_rq") == 1
     assert [(line["status"], line["flags"], line["received"]) for line in proxy.log] == [
         (0, "DC", 5)
     ]
@@ -366,6 +365,8 @@ async def test_an_upstream_leaves_before_its_response(
             "upstream_cx_total": 1,
             "upstream_cx_destroy": 1,
             "upstream_rq_total": 1,
+            "upstream_rq_completed": 1,
+            "upstream_rq_5xx": 1,
             "upstream_rq_rx_reset": 1,
         }
     assert [(line["status"], line["flags"]) for line in proxy.log] == [(503, "UC")]

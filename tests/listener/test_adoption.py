@@ -38,6 +38,7 @@ UPGRADE = """
     origin >> HTTP/1.1 101 Go | connection: upgrade | upgrade: websocket |
     client << HTTP/1.1 101 Go | connection: upgrade | upgrade: websocket |
     """
+LISTENER = "listener.127.0.0.1_0"
 TALK = """
     client >> hello\\
     origin << hello\\
@@ -53,10 +54,15 @@ ANSWER = """
     client << HTTP/1.1 200 OK | content-length: 2 | | hi\\
     """
 PYTHON = """
-import trio
 class Passing:
     async def __call__(self, connection, forward):
         await forward(connection)
+
+class Leaving:
+    async def __call__(self, connection, _forward):
+        await connection.receive()
+        await connection.noticed()
+        await connection.send(b"goodbye")
 """
 
 
@@ -101,8 +107,28 @@ async def test_a_tcp_session_goes_on(serving: Serving) -> None:
         await old.play(f"{TALK} client >> (fin) \n origin << (fin) \n origin >> (fin)")
         await new.empty()
         assert new.counted("tcp.db") == {}
-        assert new.counted("listener.127.0.0.1_0")["downstream_cx_adopted"] == 1
+        assert new.counted(LISTENER)["downstream_cx_adopted"] == 1
     assert [(line["received"], line["sent"], line["flags"]) for line in old.log] == [(10, 14, None)]
+
+
+async def test_it_is_counted_where_it_begins_and_where_it_ends(serving: Serving) -> None:
+    length = f"{LISTENER}.downstream_cx_length_ms"
+    async with generations(serving) as (old, new):
+        await old.play(TALK)
+        await move(old, new)
+        assert old.counted(LISTENER) == {
+            "downstream_cx_total": 1,
+            "downstream_cx_handed_over": 1,
+            "worker_0.downstream_cx_total": 1,
+        }
+        assert old.stats().histograms[length].count == 0
+        assert old.counter("cluster.app.upstream_cx_destroy") == 0
+        assert new.gauge(f"{LISTENER}.worker_0.downstream_cx_active") == 1
+        await old.play("client >> (fin) \n origin << (fin) \n origin >> (fin) \n client << (fin)")
+        await new.empty()
+        assert new.counted(LISTENER) == {"downstream_cx_adopted": 1, "downstream_cx_destroy": 1}
+        assert new.stats().histograms[length].count == 1
+        assert new.counter("cluster.app.upstream_cx_destroy") == 1
 
 
 @pytest.mark.parametrize(("who", "other"), [("client", "origin"), ("origin", "client")])
@@ -174,6 +200,21 @@ async def test_an_upgraded_connection_goes_on(serving: Serving) -> None:
     (line,) = old.log
     assert (line["method"], line["path"], line["status"]) == ("GET", "/w", 101)
     assert (line["received"], line["sent"], line["flags"]) == (10, 14, None)
+
+
+async def test_a_connect_tunnel_goes_on(serving: Serving) -> None:
+    """A51: it is logged once, as what it began as."""
+    configure = partial(
+        http, "upgrades: [connect],", routes="{match: {connect: true}, route: {cluster: app}}"
+    )
+    opening = "client >> CONNECT a:1 HTTP/1.1 | host: a:1 | \n client << HTTP/1.1 200 OK |"
+    async with generations(serving, configure) as (old, new):
+        await old.play(f"{opening} {TALK}")
+        await move(old, new)
+        await old.play(f"{TALK} client >> (fin) \n origin << (fin) \n origin >> (fin)")
+        await new.empty()
+    (line,) = old.log
+    assert (line["method"], line["status"], line["received"]) == ("CONNECT", 200, 10)
 
 
 async def test_an_idle_keep_alive_connection_goes_on(serving: Serving) -> None:
@@ -354,6 +395,24 @@ async def test_a_filter_of_ones_own_before_it_keeps_it(serving: Serving, tmp_pat
         drain(old)
         await old.quiet()
         assert (old.plane.active, new.plane.active) == (1, 0)
+
+
+async def test_a_filter_of_ones_own_is_told_to_leave(serving: Serving, tmp_path: Path) -> None:
+    """What it serves itself cannot move, so it hears the notice."""
+    (tmp_path / "leaving.py").write_text(PYTHON)
+    filters = "filters: [{python: {filter: leaving:Leaving}}]\nclusters:\n"
+
+    def configure(endpoints: str = "$origin") -> str:
+        before, _, after = tcp(endpoints=endpoints).partition("filters:")
+        return before + filters + after.partition("clusters:\n")[2]
+
+    async with generations(serving, configure) as (old, new):
+        await old.play("client >> hello\\")
+        new.plane.adopt(channel(old))
+        old.plane.suspend()
+        old.plane.drain(Cause.RESTART, 0.4, 900, immediate=True)
+        await old.play("client << goodbye\\ \n client << (fin)")
+        assert new.plane.active == 0
 
 
 @pytest.mark.parametrize("configure", [tcp, partial(http, WEBSOCKET)])

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import resource
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 from serving import http
 
+from trioproxy.reactor.accept import BACK_OFF
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from serving import Serving
 
 DIRECT = "{match: {prefix: /}, direct_response: {status: 204}}"
 ASK = "GET / HTTP/1.1 | host: a |"
+LISTENER = "listener.127.0.0.1_0"
 NO_CONTENT = "HTTP/1.1 204 No Content |"
 
 
@@ -88,15 +94,18 @@ def connected(address: tuple[str, int], stack: ExitStack) -> socket.socket:
     return stack.enter_context(socket.create_connection(address))
 
 
-@pytest.mark.xfail(strict=True, reason="those who are accepted in one turn are not counted yet")
-async def test_no_more_connections_than_allowed(serving: Serving) -> None:
+@pytest.mark.parametrize("sockets", [1, 2])
+async def test_no_more_connections_than_allowed(serving: Serving, sockets: int) -> None:
     yaml = http(routes=DIRECT, listener="max_connections: 2")
-    async with serving(yaml) as proxy:
+    async with serving(yaml, sockets=sockets) as proxy:
         with ExitStack() as stack:
-            for _ in range(6):
+            for _ in range(12):
                 connected(proxy.addresses["web"], stack)
             await proxy.quiet()
             assert proxy.plane.active == 2
+            assert proxy.counter(f"{LISTENER}.downstream_cx_overflow") >= 1
+        await proxy.empty()
+        assert proxy.counter(f"{LISTENER}.downstream_cx_total") == 12
 
 
 @pytest.mark.parametrize("sockets", [1, 2])
@@ -111,3 +120,66 @@ async def test_there_is_room_again(serving: Serving, sockets: int) -> None:
                 client#{number} >> (close)
                 """
             )
+
+
+async def test_each_worker_counts_its_own_share(serving: Serving) -> None:
+    async with serving(http(routes=DIRECT)) as proxy:
+        await proxy.play(f"client >> {ASK} \n client << {NO_CONTENT}")
+        for scope in (LISTENER, f"{LISTENER}.worker_0"):
+            assert proxy.counter(f"{scope}.downstream_cx_total") == 1
+            assert proxy.gauge(f"{scope}.downstream_cx_active") == 1
+        accepted = f"{LISTENER}.connections_accepted_per_socket_event"
+        assert proxy.stats().histograms[accepted].sum == 1
+
+
+@contextmanager
+def no_more_descriptors() -> Iterator[None]:
+    """Within the block nothing can be opened, and what is open stays so."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with open("/dev/null") as lowest:
+        limit = lowest.fileno()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_out_of_descriptors_it_serves_on_and_accepts_later(
+    serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(http(routes=DIRECT)) as proxy:
+        await proxy.play(f"client >> {ASK} \n client << {NO_CONTENT}")
+        proxy.plane.suspend()
+        await proxy.play(f"client#2 >> {ASK}")
+        with no_more_descriptors():
+            proxy.plane.resume()
+            await trio.sleep(3.5 * BACK_OFF)  # that it tries again and again is not logged
+            await proxy.play(f"client >> {ASK} \n client << {NO_CONTENT}")
+            assert proxy.plane.active == 1
+        await proxy.play(f"client#2 << {NO_CONTENT}")
+    assert [record.getMessage() for record in caplog.records] == [
+        "listener web: Too many open files; clients wait to be accepted"
+    ]
+
+
+async def test_failed_health_asks_clients_to_come_back_elsewhere(serving: Serving) -> None:
+    async with serving(http(routes=DIRECT)) as proxy:
+        await proxy.play(f"client >> {ASK} \n client << {NO_CONTENT}")
+        proxy.plane.set_health(failed=True)
+        await proxy.play(
+            f"client >> {ASK} \n client << {NO_CONTENT} connection: close | \n client << (fin)"
+        )
+        assert proxy.counter("http.web.downstream_cx_drain_close") == 1
+        proxy.plane.set_health(failed=False)
+        await proxy.play(f"client#2 >> {ASK} \n client#2 << {NO_CONTENT}")
+
+
+async def test_what_becomes_of_log_lines_is_counted(serving: Serving) -> None:
+    async with serving(http(routes=DIRECT).replace("$log", "/dev/full")) as proxy:
+        await proxy.play(f"client >> {ASK} \n client << {NO_CONTENT}")
+        with trio.fail_after(2):
+            while not proxy.counter("filesystem.write_dropped"):
+                await proxy.quiet()
+        assert proxy.counter("filesystem.write_failed") == 1
+        assert proxy.counter("filesystem.write_completed") == 0

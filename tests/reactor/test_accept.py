@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from trioproxy.reactor.accept import Accepted
     from trioproxy.reactor.epoll import Reactor
 
 
@@ -27,6 +28,14 @@ def listening(reactor: Reactor) -> Iterator[Acceptor]:
         yield acceptor
     finally:
         acceptor.close()
+
+
+async def batch(acceptor: Acceptor, limit: int) -> list[Accepted]:
+    """Wait for somebody, then take who is there."""
+    while True:
+        await acceptor.wait()
+        if taken := acceptor.take(limit):
+            return taken
 
 
 def knock(acceptor: Acceptor, count: int, clients: ExitStack) -> set[object]:
@@ -43,10 +52,10 @@ async def test_a_burst_comes_in_batches_within_the_limit(reactor: Reactor) -> No
         expected = knock(acceptor, 50, clients)
         sizes, seen = [], set()
         while len(seen) < 50:
-            batch = await acceptor.batch(20)
-            sizes.append(len(batch))
-            seen |= {address for _, address in batch}
-            for sock, _ in batch:
+            taken = await batch(acceptor, 20)
+            sizes.append(len(taken))
+            seen |= {address for _, address in taken}
+            for sock, _ in taken:
                 sock.close()
         assert sizes == [20, 20, 10]
         assert seen == expected
@@ -57,7 +66,7 @@ async def test_it_waits_where_nobody_comes(reactor: Reactor) -> None:
         batches = []
 
         async def accept() -> None:
-            batches.append(await acceptor.batch(20))
+            batches.append(await batch(acceptor, 20))
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(accept)
@@ -74,19 +83,19 @@ async def test_suspended_and_resumed_it_loses_nobody(reactor: Reactor) -> None:
         expected = knock(acceptor, 3, clients)
         with trio.CancelScope() as suspended:
             suspended.cancel()
-            await acceptor.batch(2)
+            await batch(acceptor, 2)
         assert suspended.cancelled_caught
         await turns()
-        batch = await acceptor.batch(2) + await acceptor.batch(2)
-        assert {address for _, address in batch} == expected
-        for sock, _ in batch:
+        taken = await batch(acceptor, 2) + await batch(acceptor, 2)
+        assert {address for _, address in taken} == expected
+        for sock, _ in taken:
             sock.close()
 
 
 async def test_what_it_accepts_sends_without_delay(reactor: Reactor) -> None:
     with listening(reactor) as acceptor, ExitStack() as clients:
         knock(acceptor, 1, clients)
-        [(sock, _)] = await acceptor.batch(1)
+        [(sock, _)] = await batch(acceptor, 1)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         sock.close()
 
@@ -99,7 +108,7 @@ async def test_a_unix_socket_is_accepted_on(reactor: Reactor, tmp_path: Path) ->
     acceptor = Acceptor(reactor, listen)
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(path)
-        [(sock, address)] = await acceptor.batch(10)
+        [(sock, address)] = await batch(acceptor, 10)
         assert address == ""
         sock.close()
     acceptor.close()
@@ -121,13 +130,13 @@ async def test_out_of_fds_it_backs_off_says_so_and_goes_on(reactor: Reactor) -> 
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
         begun = trio.current_time()
         try:
-            batch = await acceptor.batch(10)
+            taken = await batch(acceptor, 10)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert told == [errno.EMFILE, errno.EMFILE]
         assert trio.current_time() - begun >= 0.19
-        assert len(batch) == 2
-        for sock, _ in batch:
+        assert len(taken) == 2
+        for sock, _ in taken:
             sock.close()
 
 
@@ -151,9 +160,9 @@ async def test_a_connection_lost_in_the_queue_costs_nobody_else(
     with listening(reactor) as acceptor, ExitStack() as clients:
         knock(acceptor, 2, clients)
         acceptor.transport.sock = Scripted(acceptor.transport.sock, code, 0, code)  # type: ignore[assignment]
-        batch = await acceptor.batch(10)
-        assert len(batch) == 2
-        for sock, _ in batch:
+        taken = await batch(acceptor, 10)
+        assert len(taken) == 2
+        for sock, _ in taken:
             sock.close()
 
 
@@ -161,9 +170,9 @@ async def test_where_fds_run_out_midway_what_was_accepted_is_kept(reactor: React
     with listening(reactor) as acceptor, ExitStack() as clients:
         knock(acceptor, 2, clients)
         acceptor.transport.sock = Scripted(acceptor.transport.sock, 0, errno.ENFILE)  # type: ignore[assignment]
-        batch = await acceptor.batch(10) + await acceptor.batch(10)
-        assert len(batch) == 2
-        for sock, _ in batch:
+        taken = await batch(acceptor, 10) + await batch(acceptor, 10)
+        assert len(taken) == 2
+        for sock, _ in taken:
             sock.close()
 
 
@@ -173,7 +182,7 @@ async def test_another_error_is_raised(reactor: Reactor) -> None:
         await turns()
         acceptor.transport.sock.shutdown(socket.SHUT_RDWR)
         with pytest.raises(OSError, match="Invalid argument"):
-            await acceptor.batch(10)
+            await batch(acceptor, 10)
 
 
 async def test_in_two_reactors_a_suspended_one_swallows_nothing() -> None:
@@ -184,10 +193,10 @@ async def test_in_two_reactors_a_suspended_one_swallows_nothing() -> None:
             await turns()
             for _ in range(20):
                 knock(acceptor, 1, clients)
-                [(sock, _)] = await acceptor.batch(10)
+                [(sock, _)] = await batch(acceptor, 10)
                 sock.close()
             expected = knock(acceptor, 1, clients)
-            [(sock, address)] = await suspended.batch(10)
+            [(sock, address)] = await batch(suspended, 10)
             assert {address} == expected
             sock.close()
             suspended.close()

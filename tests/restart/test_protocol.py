@@ -25,6 +25,7 @@ SEQUENCE = [
     protocol.DrainListeners,
     protocol.Wait,
     protocol.Draining,
+    protocol.Progress,
     protocol.Terminate,
 ]
 

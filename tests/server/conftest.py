@@ -11,6 +11,7 @@ from trioproxy.config.address import Address
 from trioproxy.server.log import ProcessLog
 from trioproxy.server.sockets import Wanted, open_sockets
 from trioproxy.stats.region import Region
+from trioproxy.stats.writer import MAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import trio
 
     from trioproxy.server.sockets import Sockets
+    from trioproxy.stats.writer import Writer
 
 
 @pytest.fixture
@@ -36,6 +38,13 @@ def process_log() -> Iterator[ProcessLog]:
 def region() -> Iterator[Region]:
     with Region.create() as region:
         yield region
+
+
+@pytest.fixture
+def writer(region: Region) -> Iterator[Writer]:
+    """Main's own block."""
+    with region.claim(0, MAIN) as writer:
+        yield writer
 
 
 @pytest.fixture

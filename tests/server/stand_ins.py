@@ -71,6 +71,9 @@ class Diary:
     def reopen_logs(self) -> None:
         self.told.append("reopen logs")
 
+    def set_health(self, *, failed: bool) -> None:
+        self.told.append(f"health {'failed' if failed else 'ok'}")
+
     def report(self) -> dict[str, object]:
         return {"told": self.told}
 

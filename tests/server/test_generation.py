@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING
 
 import trio
@@ -41,6 +44,13 @@ async def test_the_first_reason_gives_the_status() -> None:
     ending.ask("no zygote", status=1)
     ending.ask("SIGTERM")
     assert ending.status == 1
+
+
+def test_a_process_knows_its_age() -> None:
+    program = "from trioproxy.server.generation import process_age; print(process_age())"
+    begun = time.monotonic()
+    age = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
+    assert 0 < float(age) <= time.monotonic() - begun + 0.02  # it is told in hundredths
 
 
 async def test_an_event_ends_a_wait() -> None:

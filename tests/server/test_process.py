@@ -22,12 +22,15 @@ from trioproxy.server.messages import (
     Ready,
     Report,
 )
-from trioproxy.server.process import BEAT, DEAD, SILENT, Process
+from trioproxy.server.process import BEAT, DEAD, MISSED, SILENT, Process
+from trioproxy.stats.server import WatchdogStats
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from trioproxy.server.messages import ToWorker
+    from trioproxy.stats.handles import Counter
+    from trioproxy.stats.writer import Writer
 
 
 class Worker:
@@ -44,11 +47,17 @@ class Worker:
 
 
 @pytest.fixture
-async def ends() -> AsyncIterator[tuple[Process, TaskChild, Worker]]:
+def watchdog(writer: Writer) -> WatchdogStats:
+    return WatchdogStats(writer, 0)
+
+
+@pytest.fixture
+async def ends(watchdog: WatchdogStats) -> AsyncIterator[tuple[Process, TaskChild, Worker]]:
     ours, theirs = channel_pair()
     child = TaskChild(4711)
     with Channel(ours, FROM_WORKER) as main, Channel(theirs, TO_WORKER) as worker:
-        yield Process(0, main, child), child, Worker(worker)  # type: ignore[arg-type]
+        process = Process(0, main, child, watchdog)  # type: ignore[arg-type]
+        yield process, child, Worker(worker)
 
 
 Ends = tuple[Process, TaskChild, Worker]
@@ -177,3 +186,27 @@ async def test_a_worker_that_takes_no_commands_does_not_hold_main(
     logging.getLogger("trioproxy").setLevel(logging.INFO)
     for _ in range(400):  # more than the channel holds
         await process.tell(Ping())
+
+
+def value(counter: Counter) -> int:
+    return counter.cells[counter.index]
+
+
+async def test_the_watchdog_counts_each_silence_once(
+    ends: Ends,
+    watchdog: WatchdogStats,
+    nursery: trio.Nursery,
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    process, _, worker = ends
+    nursery.start_soon(process.watch)
+    await trio.sleep((MISSED - 0.5) * BEAT)
+    assert value(watchdog.watchdog_miss) == 0
+    await trio.sleep((SILENT - MISSED) * BEAT)
+    assert value(watchdog.watchdog_miss) == 1
+    assert value(watchdog.watchdog_mega_miss) == 0
+    await trio.sleep(BEAT)
+    assert value(watchdog.watchdog_mega_miss) == 1
+    await worker.say(Pong())
+    await trio.sleep(MISSED * BEAT)
+    assert (value(watchdog.watchdog_miss), value(watchdog.watchdog_mega_miss)) == (2, 1)

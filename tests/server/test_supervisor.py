@@ -18,6 +18,7 @@ from trioproxy.server.messages import (
     Ping,
     ReopenLogs,
     Resume,
+    SetHealth,
     SetLogLevel,
     Shutdown,
     Suspend,
@@ -31,11 +32,14 @@ if TYPE_CHECKING:
     from server.stand_ins import Diaries, TaskChildren
     from trioproxy.server.sockets import Sockets
     from trioproxy.stats.region import Region
+    from trioproxy.stats.writer import Writer
 
 
 @pytest.fixture
-async def supervisor(children: TaskChildren, sockets: Sockets, region: Region) -> Supervisor:
-    crew = Crew(epoch=0, workers=2, shutdown_time=5, sockets=sockets, region=region.fd)
+async def supervisor(
+    children: TaskChildren, sockets: Sockets, region: Region, writer: Writer
+) -> Supervisor:
+    crew = Crew(0, workers=2, shutdown_time=5, sockets=sockets, region=region.fd, writer=writer)
     return Supervisor(crew, children, children.regrets.append)
 
 
@@ -111,6 +115,8 @@ async def test_a_dead_worker_is_replaced_and_brought_to_where_the_others_are(
             [SetLogLevel("info"), SetLogLevel("off", "web")],
         ),
         ([ReopenLogs(), ReopenLogs()], [ReopenLogs()]),
+        ([SetHealth(failed=True)], [SetHealth(failed=True)]),
+        ([SetHealth(failed=True), SetHealth(failed=False)], [SetHealth(failed=False)]),
         ([Accept(), Ping(), Shutdown(3)], [Accept(), Shutdown(3)]),
     ],
 )

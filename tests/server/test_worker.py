@@ -23,6 +23,7 @@ from trioproxy.server.messages import (
     ReopenLogs,
     Report,
     Resume,
+    SetHealth,
     SetLogLevel,
     Shutdown,
     Start,
@@ -138,6 +139,12 @@ async def test_it_sets_log_levels_and_reopens_logs(
     await started.settle()
     assert logging.getLogger("trioproxy.worker-test").level == logging.ERROR
     assert diaries.last.told == ["reopen logs"]
+
+
+async def test_it_fails_health_checks_until_it_is_well(started: Main, diaries: Diaries) -> None:
+    await started.say(SetHealth(failed=True), SetHealth(failed=False))
+    await started.settle()
+    assert diaries.last.told == ["health failed", "health ok"]
 
 
 async def test_it_leaves_as_soon_as_it_is_empty(started: Main, diaries: Diaries) -> None:

@@ -33,7 +33,7 @@ def test_addresses_lose_their_colons() -> None:
 
 FAMILIES: list[tuple[Any, tuple[object, ...], str]] = [
     (server.ServerStats, (), "server"),
-    (server.WatchdogStats, ("worker_1",), "server.worker_1"),
+    (server.WatchdogStats, (1,), "server.worker_1"),
     (server.ListenerManagerStats, (), "listener_manager"),
     (server.ClusterManagerStats, (), "cluster_manager"),
     (server.FilesystemStats, (), "filesystem"),

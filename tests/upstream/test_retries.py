@@ -38,6 +38,9 @@ async def test_connection_refused(serving: Serving) -> None:
             "upstream_cx_destroy": 1,
             "upstream_cx_connect_fail": 1,
             "upstream_rq_total": 1,
+            "upstream_rq_completed": 1,
+            "upstream_rq_5xx": 1,
+            "upstream_rq_pending_failure_eject": 1,
         }
     [line] = proxy.log
     assert (line["status"], line["flags"], line["failure"]) == (503, "UF", "connection refused")
@@ -184,6 +187,8 @@ async def test_the_route_timeout(serving: Serving) -> None:
             "upstream_cx_total": 1,
             "upstream_cx_destroy": 1,
             "upstream_rq_total": 1,
+            "upstream_rq_completed": 1,
+            "upstream_rq_5xx": 1,
             "upstream_rq_timeout": 1,
         }
     assert [(line["status"], line["flags"]) for line in proxy.log] == [(504, "UT")]
@@ -394,6 +399,73 @@ async def test_no_more_retries_than_the_cluster_allows(serving: Serving) -> None
             """
         )
         assert proxy.counter("cluster.app.upstream_rq_retry_overflow") == 1
+
+
+async def all_fail_once(proxy: Proxy, numbers: range) -> None:
+    """Have so many requests under way, each asked for once more after a 503."""
+    for number in numbers:
+        await proxy.play(
+            f"""
+            client#{number} >> GET /{number} HTTP/1.1 | host: a |
+            origin#{number} << GET /{number} HTTP/1.1 | host: a |
+            """
+        )
+    for number in numbers:
+        await proxy.play(
+            f"""
+            origin#{number} >> HTTP/1.1 503 Busy | content-length: 0 |
+            origin#{number} << GET /{number} HTTP/1.1 | host: a |
+            """
+        )
+
+
+NONE = "circuit_breakers: {max_retries: 0}"
+
+
+async def test_a_budget_always_allows_three_retries(serving: Serving) -> None:
+    async with serving(http(route=retry("5xx", "budget: 1%"), cluster=NONE)) as proxy:
+        await all_fail_once(proxy, range(1, 4))
+        await proxy.play(
+            """
+            client#4 >> GET /4 HTTP/1.1 | host: a |
+            origin#4 << GET /4 HTTP/1.1 | host: a |
+            origin#4 >> HTTP/1.1 503 Busy | content-length: 0 |
+            client#4 << HTTP/1.1 503 Busy | content-length: 0 |
+            """
+        )
+        assert proxy.counter("cluster.app.upstream_rq_retry") == 3
+        assert proxy.counter("cluster.app.upstream_rq_retry_overflow") == 1
+
+
+async def test_a_budget_is_a_share_of_the_requests_in_flight(serving: Serving) -> None:
+    async with serving(http(route=retry("5xx", "budget: 80%"), cluster=NONE)) as proxy:
+        await all_fail_once(proxy, range(1, 5))  # 3 of 4 are below 80 %, 4 of 5 no more
+        await proxy.play(
+            """
+            client#5 >> GET /5 HTTP/1.1 | host: a |
+            origin#5 << GET /5 HTTP/1.1 | host: a |
+            origin#5 >> HTTP/1.1 503 Busy | content-length: 0 |
+            client#5 << HTTP/1.1 503 Busy | content-length: 0 |
+            """
+        )
+        assert proxy.counter("cluster.app.upstream_rq_retry_overflow") == 1
+
+
+async def test_a_retry_that_is_over_makes_room_in_the_budget(serving: Serving) -> None:
+    async with serving(http(route=retry("5xx", "budget: 1%"), cluster=NONE)) as proxy:
+        await all_fail_once(proxy, range(1, 4))
+        await proxy.play(f"origin#1 >> {NO_CONTENT} \n client#1 << {NO_CONTENT}")
+        await proxy.play(
+            f"""
+            client#1 >> GET /4 HTTP/1.1 | host: a |
+            origin#1 << GET /4 HTTP/1.1 | host: a |
+            origin#1 >> HTTP/1.1 503 Busy | content-length: 0 |
+            origin#1 << GET /4 HTTP/1.1 | host: a |
+            origin#1 >> {NO_CONTENT}
+            client#1 << {NO_CONTENT}
+            """
+        )
+        assert proxy.counter("cluster.app.upstream_rq_retry_overflow") == 0
 
 
 # The pool.

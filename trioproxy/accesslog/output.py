@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import logging
 import os
 import select
@@ -10,12 +11,25 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}
 """Paths that mean a descriptor the process was started with: never opened, reopened or closed."""
 
 _log = logging.getLogger(__name__)
+
+
+class Outcome(enum.Enum):
+    """What came of an attempt to write lines, or to reopen their file."""
+
+    WRITTEN = "a batch was written"
+    FAILED = "a write failed"
+    DROPPED = "lines were lost"
+    NOT_REOPENED = "the file could not be opened anew"
+
+
+def ignore(outcome: Outcome, number: int) -> None:
+    """Count nothing."""
 
 
 class Output:
@@ -24,11 +38,13 @@ class Output:
     Lines stay whole. A regular file is opened to append and gets a batch in one write, which the
     kernel keeps apart from the writes of other processes. For a pipe that holds up to PIPE_BUF
     bytes, so there a batch goes out in pieces of that size. Where a disk fills up within a line,
-    the line's rest is kept and goes first when there is room again.
+    the line's rest is kept and goes first when there is room again. `count` is told how each
+    write ended.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, count: Callable[[Outcome, int], None] = ignore) -> None:
         self.path = path
+        self._count = count
         self._standard = path in STANDARD
         self._fd = STANDARD[path] if self._standard else _open(path)
         self._regular = stat.S_ISREG(os.fstat(self._fd).st_mode)
@@ -53,6 +69,7 @@ class Output:
         try:
             fd = _open(self.path)
         except OSError as error:
+            self._count(Outcome.NOT_REOPENED, 1)
             self._complain(error)
             return
         with suppress(OSError):
@@ -93,8 +110,11 @@ class Output:
                 # Somebody else who shares the descriptor made it non-blocking.
                 select.select([], [self._fd], [])
             except OSError as error:
+                self._count(Outcome.FAILED, 1)
                 self._complain(error)
-                break
+                return written
+        if data:
+            self._count(Outcome.WRITTEN, 1)
         return written
 
     def _complain(self, error: OSError) -> None:

@@ -12,10 +12,12 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Self
 
-from trioproxy.accesslog.output import Output
+from trioproxy.accesslog.output import Outcome, Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    Count = Callable[[Outcome, int], None]
 
 GATHER = 0.05
 """Seconds from the first line of a batch to its write."""
@@ -30,11 +32,11 @@ FLUSH = 1.0
 class AccessLogs:
     """The log files of a process, one for each path however many loggers name it.
 
-    `dropped` is told, on the caller's thread, of lines that were lost.
+    `count` is told, on any thread, what became of lines, and how often.
     """
 
-    def __init__(self, dropped: Callable[[int], None], *, queue: int = QUEUE) -> None:
-        self._dropped = dropped
+    def __init__(self, count: Count, *, queue: int = QUEUE) -> None:
+        self._count = count
         self._queue = queue
         self._files: dict[str, LogFile] = {}
 
@@ -52,7 +54,7 @@ class AccessLogs:
     def open(self, path: str) -> LogFile:
         """Return the path's file; raises OSError where it cannot be opened."""
         if path not in self._files:
-            self._files[path] = LogFile(Output(path), self._dropped, self._queue)
+            self._files[path] = LogFile(path, self._count, self._queue)
         return self._files[path]
 
     def reopen(self) -> None:
@@ -62,22 +64,25 @@ class AccessLogs:
 
 
 class LogFile:
-    """A queue of lines and the thread that empties it; all methods are for the loop's thread."""
+    """A queue of lines and the thread that empties it; all methods are for the loop's thread.
 
-    def __init__(self, output: Output, dropped: Callable[[int], None], queue: int) -> None:
-        self._output = output
-        self._dropped = dropped
+    Raises OSError where the path cannot be opened.
+    """
+
+    def __init__(self, path: str, count: Count, queue: int) -> None:
+        self._output = Output(path, self._tell)
+        self._count = count
+        self._abandoned = False
         self._limit = queue
         self._lines: deque[bytes] = deque()
         # Each number has one writer, the loop's thread or the file's, and so needs no lock.
         self._bytes_queued, self._bytes_taken = 0, 0
-        self._lines_reported, self._lines_lost = 0, 0
         self._lines_in_hand = 0
         self._awake = False
         self._reopen = False
         self._wake = threading.Event()
         self._closing = threading.Event()
-        self._writing = threading.Thread(target=self._run, name=f"log {output.path}", daemon=True)
+        self._writing = threading.Thread(target=self._run, name=f"log {path}", daemon=True)
         self._writing.start()
 
     def __repr__(self) -> str:
@@ -87,14 +92,13 @@ class LogFile:
     def write(self, line: bytes) -> None:
         """Queue a whole line; it is lost where too much is waiting."""
         if self._bytes_queued - self._bytes_taken >= self._limit:
-            self._dropped(1)
+            self._count(Outcome.DROPPED, 1)
             return
         self._bytes_queued += len(line)
         self._lines.append(line)
         if not self._awake:
             self._awake = True
             self._wake.set()
-            self._report()
 
     def reopen(self) -> None:
         """Have the path opened anew before the next batch; returns at once."""
@@ -110,15 +114,13 @@ class LogFile:
         """Wait for that up to `timeout` seconds; what is not written then is lost."""
         self._writing.join(timeout)
         if self._writing.is_alive():
-            self._dropped(self._lines_in_hand + len(self._lines))
-        self._report()
+            self._abandoned = True
+            self._count(Outcome.DROPPED, self._lines_in_hand + len(self._lines))
 
-    def _report(self) -> None:
-        """Tell of the lines that the thread has lost since the last time."""
-        lost = self._lines_lost - self._lines_reported
-        if lost:
-            self._lines_reported += lost
-            self._dropped(lost)
+    def _tell(self, outcome: Outcome, number: int) -> None:
+        """Pass on what the thread has to tell, unless nobody waits for it any more."""
+        if not self._abandoned:
+            self._count(outcome, number)
 
     def _run(self) -> None:
         with self._output:
@@ -137,6 +139,7 @@ class LogFile:
             self._output.reopen()
         self._lines_in_hand = len(self._lines)
         lines = [self._lines.popleft() for _ in range(self._lines_in_hand)]
-        self._lines_lost += self._output.write(lines)
+        if lost := self._output.write(lines):
+            self._tell(Outcome.DROPPED, lost)
         self._bytes_taken += sum(map(len, lines))
         self._lines_in_hand = 0

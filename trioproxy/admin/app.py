@@ -11,6 +11,7 @@ from trioproxy.admin import commands, facts
 from trioproxy.admin.clusters import clusters
 from trioproxy.admin.config_dump import config_dump
 from trioproxy.admin.endpoint import Command, Reading
+from trioproxy.admin.generations import generations, live
 from trioproxy.admin.guard import Guard
 from trioproxy.admin.listeners import listeners
 from trioproxy.admin.log_levels import set_levels
@@ -48,9 +49,9 @@ DRAINING = {
 }
 
 
-def home(view: View, query: Query) -> Response:
+async def home(view: View, query: Query) -> Response:
     """Show the page for people."""
-    return html(page(view, ENDPOINTS))
+    return html(page(view, ENDPOINTS, await view.instance.generations()))
 
 
 def help_(view: View, query: Query) -> Response:
@@ -78,6 +79,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Reading("/contention", "waiting for locks", facts.contention),
     Command("/drain_listeners", "drain the listeners", commands.drain_listeners, DRAINING),
+    Reading("/generations", "who serves, who leaves, and how they leave", generations, FORMAT),
     Command("/healthcheck/fail", "answer health checks with 503", commands.fail_health),
     Command("/healthcheck/ok", "answer health checks with 200 again", commands.restore_health),
     Reading("/help", "this list", help_),
@@ -101,11 +103,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Reading("/stats/prometheus", "statistics for Prometheus", prometheus, SELECTION),
 )
 
+LIVE = Reading("/live", "the generations again and again, for the page alone", live)
+
 
 def make_app(view: View, allow_hosts: Collection[str] = ()) -> ASGIApp:
     """Return the application; it also answers to the names `allow_hosts`."""
     app = Starlette(
-        routes=[endpoint.route(view) for endpoint in ENDPOINTS],
+        routes=[*(endpoint.route(view) for endpoint in ENDPOINTS), LIVE.route(view)],
         exception_handlers={404: not_found, 405: not_allowed, BadQuery: bad_query},
     )
     app.router.redirect_slashes = False

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
+from starlette.responses import Response
 from starlette.routing import Route
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from trioproxy.admin.query import Query
     from trioproxy.admin.view import View
@@ -23,14 +23,15 @@ class Reading:
 
     path: str
     meaning: str
-    answer: Callable[[View, Query], Response]
+    answer: Callable[[View, Query], Response | Awaitable[Response]]
     parameters: Mapping[str, str] = attrs.field(factory=dict)
 
     def route(self, view: View) -> Route:
         """Return the route; a POST is as good as a GET, as it is to Envoy."""
 
         async def handle(request: Request) -> Response:
-            return self.answer(view, request.query_params)
+            answer = self.answer(view, request.query_params)
+            return answer if isinstance(answer, Response) else await answer
 
         return Route(self.path, handle, methods=["GET", "POST"])
 

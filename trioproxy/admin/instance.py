@@ -6,11 +6,12 @@ import enum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from trioproxy.config.address import Address
     from trioproxy.config.options import Options
     from trioproxy.config.server import Config
+    from trioproxy.restart.protocol import Progress
     from trioproxy.stats.region import Region
     from trioproxy.stats.writer import Writer
 
@@ -70,6 +71,9 @@ class Instance(Protocol):
     @property
     def log_levels(self) -> Mapping[str, str]:
         """The level of each component that logs, by name."""
+
+    async def generations(self) -> Sequence[Progress]:
+        """Return what this generation's connections do, and those of one that leaves."""
 
     async def set_log_level(self, level: str, component: str) -> None:
         """Have every process log `component`, or everything where it is empty, from `level` on."""

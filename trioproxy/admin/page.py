@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from trioproxy import __version__
 from trioproxy.admin.address import label
 from trioproxy.admin.endpoint import Command, Reading
+from trioproxy.admin.generations import fragment
 from trioproxy.admin.instance import State
+from trioproxy.admin.responses import SCRIPT
 from trioproxy.stats.family import sanitized
 
 if TYPE_CHECKING:
@@ -19,10 +21,11 @@ if TYPE_CHECKING:
     from trioproxy.admin.endpoint import Endpoint
     from trioproxy.admin.instance import Instance
     from trioproxy.admin.view import View
+    from trioproxy.restart.protocol import Progress
     from trioproxy.stats.snapshot import Snapshot
 
 MIB = 1 << 20
-LISTENER_COLUMNS = {"open": "downstream_cx_active", "connections": "downstream_cx_total"}
+LISTENER_COLUMNS = {"open": "downstream_cx_active", "accepted": "downstream_cx_total"}
 CLUSTER_COLUMNS = {
     "open": "upstream_cx_active",
     "in flight": "upstream_rq_active",
@@ -32,7 +35,7 @@ CLUSTER_COLUMNS = {
 }
 
 
-def page(view: View, endpoints: Sequence[Endpoint]) -> str:
+def page(view: View, endpoints: Sequence[Endpoint], generations: Sequence[Progress]) -> str:
     """Return the page as HTML."""
     instance, snapshot = view.instance, view.stats.snapshot()
     return Template(files("trioproxy.admin").joinpath("page.html").read_text()).substitute(
@@ -41,6 +44,8 @@ def page(view: View, endpoints: Sequence[Endpoint]) -> str:
         **{"class": "live" if instance.state is State.LIVE else ""},
         subtitle=escape(subtitle(instance)),
         figures="\n".join(map(figure, *zip(*figures(instance, snapshot), strict=True))),
+        generations=fragment(generations),
+        script=SCRIPT,
         listeners=table(LISTENER_COLUMNS, listener_rows(instance, snapshot)),
         clusters=table(CLUSTER_COLUMNS, cluster_rows(instance, snapshot)),
         readings="\n".join(link(each) for each in endpoints if isinstance(each, Reading)),

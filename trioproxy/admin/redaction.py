@@ -16,6 +16,10 @@ SECRET = re.compile(
 """What something is called, a key, a header or a parameter, whose value is a secret."""
 
 
+OPAQUE = "config"
+"""What a filter of one's own is made with: nobody else can tell which text in it is a secret."""
+
+
 def redacted(tree: Plain, *, hidden: bool = False) -> Plain:
     """Return `tree` without the texts under a name that sounds secret; `hidden`: without any.
 
@@ -23,13 +27,24 @@ def redacted(tree: Plain, *, hidden: bool = False) -> Plain:
     """
     if isinstance(tree, dict):
         hidden = hidden or names_a_secret(tree.get("name"))
-        return {
-            key: value if key == "name" else redacted(value, hidden=hidden or names_a_secret(key))
-            for key, value in tree.items()
-        }
+        return {key: redacted_at(key, value, hidden=hidden) for key, value in tree.items()}
     if isinstance(tree, list):
         return [redacted(item, hidden=hidden) for item in tree]
     return REDACTED if hidden and isinstance(tree, str) else tree
+
+
+def redacted_at(key: str, value: Plain, *, hidden: bool) -> Plain:
+    """Return what is shown of the value under `key`."""
+    if key == "name":
+        return value
+    if key == OPAQUE and isinstance(value, dict):
+        return {name: each if is_plain_fact(each) else REDACTED for name, each in value.items()}
+    return redacted(value, hidden=hidden or names_a_secret(key))
+
+
+def is_plain_fact(value: Plain) -> bool:
+    """Return whether this is a number, a truth or nothing: no secret."""
+    return value is None or isinstance(value, int | float)
 
 
 def names_a_secret(name: Plain) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -15,10 +17,18 @@ TEXT = "text/plain; charset=UTF-8"
 HTML = "text/html; charset=UTF-8"
 JSON = "application/json"
 
+SCRIPT = """
+new EventSource("/live").onmessage = event => {
+  document.getElementById("live").innerHTML = JSON.parse(event.data)
+}
+"""
+"""All that the page runs: without it, it is a page that does not move."""
+
 PAGE_HEADERS = {
     **HEADERS,
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self';"
-    " base-uri 'none'; frame-ancestors 'none'",
+    f" script-src 'sha256-{b64encode(sha256(SCRIPT.encode()).digest()).decode()}';"
+    " connect-src 'self'; base-uri 'none'; frame-ancestors 'none'",
 }
 
 
@@ -43,5 +53,5 @@ def as_json(value: object) -> Response:
 
 
 def html(body: str) -> Response:
-    """Answer with a page that loads nothing and can be framed by nobody."""
+    """Answer with a page that loads nothing from elsewhere and can be framed by nobody."""
     return Response(body, 200, PAGE_HEADERS, HTML)

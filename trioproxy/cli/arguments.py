@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", "off")
 DESCRIPTION = "An L4/HTTP proxy that restarts itself hot, without dropping a connection."
-EPILOG = "`trioproxy schema` prints the JSON Schema of the configuration, for editors."
+EPILOG = (
+    "`trioproxy schema` prints the JSON Schema of the configuration, for editors;"
+    " `trioproxy status ADMIN` and `trioproxy drain ADMIN` speak with a running instance."
+)
 
 
 class UsageError(Exception):

@@ -29,12 +29,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status, 1 for whatever the user can mend."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        return print_schema(arguments[1:]) if arguments[:1] == ["schema"] else run(arguments)
+        match list(arguments):
+            case ["schema", *rest]:
+                return print_schema(rest)
+            case ["status" | "drain" as command, *rest]:
+                return ask_running(command, rest)
+        return run(arguments)
     except UsageError as error:
         print(f"error: {error}\ntrioproxy --help lists the options", file=sys.stderr)
     except ConfigError as error:
         print(error, file=sys.stderr)
     return 1
+
+
+def ask_running(command: str, arguments: Sequence[str]) -> int:
+    """Ask a running instance, or tell it; returns the exit status, raises UsageError."""
+    from trioproxy.cli import remote
+
+    return remote.status(arguments) if command == "status" else remote.drain(arguments)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -94,7 +106,8 @@ async def serve_admin(generation: Generation, sock: socket) -> None:
     from trioproxy.server.instance import AdminInstance
 
     async with trio.open_nursery() as nursery:
-        with open_admin(AdminInstance(generation, nursery)) as admin:
+        allow_hosts = generation.config.admin.allow_hosts if generation.config.admin else ()
+        with open_admin(AdminInstance(generation, nursery), allow_hosts) as admin:
             await admin.serve(sock)
 
 

@@ -7,6 +7,7 @@ import attrs
 from trioproxy.config.address import Address
 from trioproxy.config.drain import AS_ABOVE, Rungs
 from trioproxy.config.marks import Count, Invalid, Length, Mode, Name, OneOf
+from trioproxy.drain.policy import Policy
 
 NetworkFilters = Annotated[tuple[Annotated[object, OneOf("network")], ...], Length(1)]
 
@@ -44,6 +45,16 @@ class Listener:
             raise Invalid("filters and filter_chains exclude each other", "filters")
         if self.filters is None and self.filter_chains is None:
             raise Invalid("expected filters or filter_chains")
+        if len(self.chains) > 1:
+            raise Invalid(
+                "several chains are not supported yet: none could be chosen", "filter_chains"
+            )
+
+    def policy(self, server: Rungs) -> Policy:
+        """How its connections leave: as its last filter says, else itself, else the server."""
+        rungs = getattr(self.chains[0].filters[-1], "drain", AS_ABOVE)
+        policy: Policy = rungs.over(self.drain.over(server.over(Policy())))
+        return policy
 
     @property
     def chains(self) -> tuple[FilterChain, ...]:

@@ -9,7 +9,7 @@ from trioproxy.config.address import Address
 from trioproxy.config.cluster import Cluster
 from trioproxy.config.drain import Rungs
 from trioproxy.config.listener import Listener
-from trioproxy.config.marks import Internal, Invalid, Mode, Range, Unique
+from trioproxy.config.marks import Internal, Invalid, Mode, Name, Range, Unique
 from trioproxy.config.units import Seconds
 
 NOBODY = 65534
@@ -21,6 +21,10 @@ class Admin:
 
     address: Annotated[Address, "Where it listens; keep it on loopback or a Unix socket"]
     mode: Annotated[Mode, "The permissions of a Unix socket, octal"] = "660"
+    allow_hosts: Annotated[
+        tuple[Name, ...],
+        "Names with a dot that it may be reached by; addresses and `localhost` always do",
+    ] = ()
 
 
 @attrs.frozen

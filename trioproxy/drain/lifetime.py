@@ -47,6 +47,7 @@ class Stand(Enum):
 
     IDLE = "idle"
     STREAM = "stream"
+    FLOW = "flow"  # as LIFE, and `quiet` counts
     LIFE = "life"
 
 
@@ -74,8 +75,6 @@ class Alarm:
 
 class Lifetime:
     """The cancel scope of one connection; use it as a context manager around all it does.
-
-    A `scope` that is given is entered by the giver; it is to be left, too, once it was cancelled.
 
     `quiet`: bytes that only flow end, once it is noticed, where none has for so many seconds.
 
@@ -106,13 +105,11 @@ class Lifetime:
         "when",
     )
 
-    def __init__(
-        self, sweep: Sweep, age: float = 0.0, scope: trio.CancelScope | None = None
-    ) -> None:
+    def __init__(self, sweep: Sweep, age: float = 0.0) -> None:
         self._sweep = sweep
         self._begun = trio.current_time() - age
-        self.scope = scope or trio.CancelScope()
-        self._enters = scope is None
+        self.scope = trio.CancelScope()
+        self._enters = True
         self.ladder: Ladder = STAY
         self._causes: dict[Cause, Ladder] = NOT_ASKED
         self.stands = Stand.LIFE
@@ -147,6 +144,11 @@ class Lifetime:
             self._sweep.timed.discard(alarm)
         return self.scope.__exit__(kind, error, traceback) if self._enters else None
 
+    def run_in(self, scope: trio.CancelScope) -> None:
+        """Use a scope that the caller has entered, and leaves once it was cancelled."""
+        self.scope = scope
+        self._enters = False
+
     @property
     def age(self) -> float:
         """Seconds since it began, in whichever generation."""
@@ -176,6 +178,13 @@ class Lifetime:
     def worn_out(self) -> bool:
         """Whether its maximum duration is over."""
         return trio.current_time() >= self._end
+
+    @property
+    def drained(self) -> bool:
+        """Whether its ladder says that it may not stay where it stands, or silent for so long."""
+        if self.stands is Stand.FLOW and self.quiet < self.timeout and self.noticed:
+            return True
+        return self.ladder is not STAY and trio.current_time() >= self._rung()
 
     def limit(self, duration: float) -> None:
         """Live no longer than `duration` seconds after the beginning, wherever it stands."""
@@ -239,7 +248,7 @@ class Lifetime:
             return self.ladder.idle
         if self.stands is Stand.STREAM:
             return self.ladder.stream
-        if self.quiet == inf:
+        if self.stands is not Stand.FLOW or self.quiet == inf:
             return self.ladder.life
         silent = max(self.ladder.notice, trio.current_time() + self.quiet)
         return min(silent, self.ladder.life)

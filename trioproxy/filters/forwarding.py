@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from trioproxy.filters.exchange import Exchange
     from trioproxy.filters.network.http_connection_manager import HttpConnectionManager
     from trioproxy.headers import Field
+    from trioproxy.stats.handles import Counter
 
 FORWARDED_FOR = b"x-forwarded-for"
 FORWARDED_PROTO = b"x-forwarded-proto"
@@ -23,7 +24,10 @@ OURS = frozenset({FORWARDED_FOR, FORWARDED_PROTO})
 class Forwarder:
     """Marks each request as forwarded by this connection manager, and refuses what it must."""
 
-    def __init__(self, config: HttpConnectionManager, rng: Random) -> None:
+    def __init__(
+        self, config: HttpConnectionManager, rng: Random, refused_upgrades: Counter
+    ) -> None:
+        self._refused_upgrades = refused_upgrades
         self._sets_client = config.use_remote_address
         self._identifies = config.generate_request_id
         self._upgrades = frozenset(config.upgrades)
@@ -34,8 +38,10 @@ class Forwarder:
         """Change the request, and its response, as is configured; raises MethodRefused."""
         request = exchange.request
         if request.upgrade and request.upgrade not in self._upgrades:
+            self._refused_upgrades.add()
             request.upgrade = ""  # RFC 9110 section 7.8: it may be ignored
         if request.method == "CONNECT" and "connect" not in self._upgrades:
+            self._refused_upgrades.add()
             raise MethodRefused("CONNECT is not served here")
         fields = request.headers.fields
         names = {name for name, _ in fields}

@@ -101,12 +101,20 @@ class Http1Connection:
         if self.transport.hangup and not body.done:
             self._hung_up(0)
         await manager.run(exchange)
-        self.exchange = None
+        if exchange.complete:
+            self.exchange = None
         if writer.keep_alive and body.done:
             return True
-        if not writer.over and (request.keep_alive or not body.done or self.reader.pending):
-            await self._linger()
+        await self._part(exchange, body)
         return False
+
+    async def _part(self, exchange: Exchange, body: WholeBody | WireBody) -> None:
+        """Have done with a client after its last exchange; it may still be talking."""
+        if exchange.complete and not body.done:
+            self.manager.stats.downstream_rq_response_before_rq_complete.add()
+        said_all = body.done and not exchange.request.keep_alive and not self.reader.pending
+        if not self._writer.over and not said_all:
+            await self._linger()
 
     async def _next_request(self) -> Request | None:
         """Return the next request head; None where there is none, or none that will do."""
@@ -229,16 +237,22 @@ class Http1Connection:
 
     def _say_why(self) -> None:
         """Its time is over: tell the client, if it can still be told and it costs no wait."""
-        lifetime, exchange = self.connection.lifetime, self.exchange
+        lifetime, exchange, stats = self.connection.lifetime, self.exchange, self.manager.stats
         if not lifetime.expired or self._parting:
             return
         if exchange is not None:
             if not exchange.responded:
                 self._answer_nowait(exchange.record.status)
-        elif lifetime.stands is Stand.STREAM:
-            self._time_out()
+        elif lifetime.worn_out:
+            stats.downstream_cx_max_duration_reached.add()
+        elif lifetime.drained:
+            stats.downstream_cx_drain_close.add()
+            if lifetime.stands is Stand.STREAM:  # a part of a request: RFC 9110 section 15.5.9
+                self._answer_nowait(408)
+        elif lifetime.stands is Stand.IDLE:
+            stats.downstream_cx_idle_timeout.add()
         else:
-            self.manager.stats.downstream_cx_idle_timeout.add()
+            self._time_out()
 
     def _time_out(self) -> None:
         """A request head took too long to come in: answer what there is of it."""

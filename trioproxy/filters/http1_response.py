@@ -109,7 +109,7 @@ class ResponseWriter:
         if client.requests >= manager.max_requests:
             manager.stats.downstream_cx_max_requests_reached.add()
             return False
-        if client.connection.lifetime.noticed:
+        if client.connection.lifetime.noticed or manager.health.failed:
             manager.stats.downstream_cx_drain_close.add()
             return False
         return True

@@ -42,6 +42,7 @@ class HttpManaging:
         self.tools = tools
         self.pipes = tools.pipes
         self.wall_clock = tools.wall_clock
+        self.health = tools.health
         self.codec = Codec(config.max_headers_count)
         self.stats = HttpStats(tools.stats, config.stat_prefix)
         self.idle_timeout = config.idle_timeout or inf
@@ -65,7 +66,8 @@ class HttpManaging:
         )
         filters = [prepared(each, lent) for each in config.http_filters]
         self._chain = chain(cast("list[Filter[Exchange]]", filters))
-        self._mark = Forwarder(config, tools.rng).mark
+        refused_upgrades = self.stats.downstream_rq_ws_on_non_ws_route
+        self._mark = Forwarder(config, tools.rng, refused_upgrades).mark
 
     async def __call__(self, connection: Connection, _forward: Forward[Connection]) -> None:
         """Serve one connection to its end."""
@@ -84,12 +86,14 @@ class HttpManaging:
             else:
                 await client.serve()
         except OSError:  # the client's socket failed
-            stats.downstream_cx_destroy_remote.add()
+            connection.transport.hangup = True
         finally:
             stats.downstream_cx_active.add(-1)
             stats.downstream_cx_http1_active.add(-1)
             if not connection.moved:
-                stats.downstream_cx_destroy.add()
+                stats.downstream_cx_end(
+                    remote=connection.transport.hangup, active_rq=client.exchange is not None
+                )
                 stats.downstream_cx_length_ms.record(connection.lifetime.age * 1000)
 
     def refusal(self, offer: Offer) -> str:
@@ -154,6 +158,8 @@ class HttpManaging:
         record = exchange.record
         record.flag(failure.flag)
         record.details = record.details or str(failure)
+        if failure.answer == 413:
+            self.stats.downstream_rq_too_large.add()
         if exchange.complete:
             return  # the client has its answer; what failed came after it
         if exchange.responded or isinstance(failure, DownstreamClosed):
@@ -183,18 +189,26 @@ class HttpManaging:
             self._note_expiry(exchange)
 
     def _note_expiry(self, exchange: Exchange) -> None:
-        lifetime = exchange.connection.lifetime
+        lifetime, record = exchange.connection.lifetime, exchange.record
         if not exchange.responded:
             # A body still on its way is the client's fault, a silent host is not.
-            exchange.record.status = 504 if exchange.received_all else 408
+            record.status = 504 if exchange.received_all else 408
         elif not exchange.complete and not isinstance(exchange.response_body, Tunnel):
             exchange.stream.cut()
         if lifetime.worn_out:
-            exchange.record.flag("DT")
+            why = "duration_timeout"
+            record.flag("DT")
             self.stats.downstream_cx_max_duration_reached.add()
+        elif lifetime.drained:
+            why = "drained"
+            if not exchange.responded:
+                record.status = 503
+            self.stats.downstream_cx_drain_close.add()
         else:
-            exchange.record.flag("SI")
+            why = "stream_idle_timeout"
+            record.flag("SI")
             self.stats.downstream_rq_idle_timeout.add()
+        record.details = record.details or why
 
 
 def _proxy_error(error: Exception) -> ProxyError:

@@ -55,7 +55,7 @@ class Tunnel:
         UpstreamReset.
         """
         lifetime, stats = client.lifetime, self.connection.cluster.stats
-        lifetime.stand(Stand.LIFE, self.idle_timeout)
+        lifetime.stand(Stand.FLOW, self.idle_timeout)
 
         def progress(forth: int, back: int) -> None:
             lifetime.touch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
 from contextlib import asynccontextmanager
 from time import time_ns
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import attrs
 import trio
 
 from trioproxy.accesslog.format import compile_format
+from trioproxy.accesslog.output import Outcome
 from trioproxy.accesslog.writer import AccessLogs
 from trioproxy.drain.sweep import Sweep
 from trioproxy.filters.tools import Tools
@@ -38,6 +40,25 @@ def wall_clock() -> float:
     return time_ns() / 1e9
 
 
+class LogCounter:
+    """Counts what becomes of access log lines; each file is written by a thread of its own."""
+
+    def __init__(self, writer: Writer) -> None:
+        stats = FilesystemStats(writer)
+        self._lock = threading.Lock()
+        self._counters = {
+            Outcome.WRITTEN: stats.write_completed,
+            Outcome.FAILED: stats.write_failed,
+            Outcome.DROPPED: stats.write_dropped,
+            Outcome.NOT_REOPENED: stats.reopen_failed,
+        }
+
+    def __call__(self, outcome: Outcome, number: int) -> None:
+        """Count one outcome, on any thread."""
+        with self._lock:
+            self._counters[outcome].add(number)
+
+
 @attrs.frozen
 class LogOpener:
     """Opens access logs for filters: the file, and what makes a record a line of it."""
@@ -58,11 +79,10 @@ async def open_plane(config: Config, writer: Writer, origin: Origin) -> AsyncIte
 
     Raises OSError where an access log cannot be opened.
     """
-    dropped = FilesystemStats(writer).write_dropped
     rng = random.Random()
     async with open_reactor() as reactor, trio.open_nursery() as connections:
         sweep = Sweep(reactor)
-        with AccessLogs(dropped.add) as files, PipePool() as pipes:
+        with AccessLogs(LogCounter(writer)) as files, PipePool() as pipes:
             lent = ClusterTools(reactor, sweep, writer, rng)
             clusters = {each.name: Cluster(each, lent) for each in config.clusters}
             tools = Tools(

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import logging
+from math import inf
 from typing import TYPE_CHECKING, cast
 
 import trio
 
-from trioproxy.config.drain import AS_ABOVE
 from trioproxy.drain.lifetime import Lifetime
-from trioproxy.drain.policy import Policy
 from trioproxy.errors import ProxyError
 from trioproxy.filters.chain import chain
 from trioproxy.filters.connection import Connection
 from trioproxy.filters.tools import prepared
 from trioproxy.listener.crew import Crew
 from trioproxy.reactor.transport import Transport
-from trioproxy.stats.downstream import ListenerStats
+from trioproxy.stats.downstream import ListenerStats, ListenerWorkerStats
 
 if TYPE_CHECKING:
     import socket
@@ -31,11 +30,12 @@ if TYPE_CHECKING:
     from trioproxy.filters.tools import Tools
     from trioproxy.reactor.accept import Acceptor
 
-    Arrival = tuple[socket.socket, SocketAddress, Inheritance | None]
+    Arrival = tuple[socket.socket, SocketAddress, Lifetime, Inheritance | None]
 
 log = logging.getLogger("trioproxy.listener")
 BATCH = 64
 UNLIMITED = 1 << 31
+SAID = 10.0  # seconds for which a complaint is not repeated
 
 
 class Listener:
@@ -60,15 +60,18 @@ class Listener:
         self._arrived = arrived
         self._departed = departed
         self._capacity = config.max_connections or UNLIMITED
-        self._room = trio.Event()
-        self._stats = ListenerStats(tools.stats, config.address.stat_name)
+        self._room = trio.lowlevel.ParkingLot()
+        self._complained = -inf
+        address = config.address.stat_name
+        self._stats = ListenerStats(tools.stats, address)
+        self._share = ListenerWorkerStats(tools.stats, address, tools.origin.worker)
         self._total = tools.stats.gauge("server.total_connections")
         filters = [prepared(each, tools) for each in config.chains[0].filters]
         self._chain = chain(cast("list[Filter[Connection]]", filters))
-        rungs = cast("Rungs", getattr(config.chains[0].filters[-1], "drain", AS_ABOVE))
-        self.policy = rungs.over(config.drain.over(drain.over(Policy())))
+        self.policy = config.policy(drain)
         # What a filter of one's own remembers of a connection, nobody can carry over.
-        self._adopter = cast("Adopter", filters[0]) if len(filters) == 1 else None
+        movable = len(filters) == 1 and hasattr(filters[0], "refusal")
+        self._adopter = cast("Adopter", filters[0]) if movable else None
 
     def __repr__(self) -> str:
         return f"<Listener {self.name} {len(self.living)} connections>"
@@ -91,18 +94,20 @@ class Listener:
         except OSError:
             peer = ""  # it is gone, and its filter will see that
         self._stats.downstream_cx_adopted.add()
-        self._crew.put((sock, peer, inheritance))
+        self._let_in(sock, peer, inheritance)
 
     async def accept(self, acceptor: Acceptor) -> None:
         """Let connections in until cancelled: those that are served never notice."""
         while True:
+            await acceptor.wait()
             room = self._capacity - len(self.living)
             if room <= 0:
-                self._room = trio.Event()
-                await self._room.wait()
-                continue
-            for sock, peer in await acceptor.batch(min(BATCH, room)):
-                self._crew.put((sock, peer, None))
+                self._stats.downstream_cx_overflow.add()
+                await self._room.park()
+            elif batch := acceptor.take(min(BATCH, room)):
+                self._stats.connections_accepted_per_socket_event.record(len(batch))
+                for sock, peer in batch:
+                    self._let_in(sock, peer)
 
     def empty(self, acceptor: Acceptor) -> None:
         """Let in everybody who waits now, however many."""
@@ -111,14 +116,30 @@ class Listener:
                 sock, peer = acceptor.transport.sock.accept()
             except OSError:
                 return
-            self._crew.put((sock, peer, None))
+            self._let_in(sock, peer)
+
+    def exhausted(self, error: OSError) -> None:
+        """Take note that nobody can be accepted for now; logged once in a while."""
+        now = trio.current_time()
+        if now - self._complained >= SAID:
+            self._complained = now
+            log.warning("listener %s: %s; clients wait to be accepted", self.name, error.strerror)
+
+    def _let_in(
+        self, sock: socket.socket, peer: SocketAddress, inheritance: Inheritance | None = None
+    ) -> None:
+        """Have a connection served; it counts from now on, before its task has begun."""
+        lifetime = Lifetime(self._tools.sweep, inheritance.offer.age if inheritance else 0.0)
+        if self.policy.quiet is not None:
+            lifetime.quiet = self.policy.quiet
+        self._enter(lifetime, new=inheritance is None)
+        self._crew.put((sock, peer, lifetime, inheritance))
 
     async def serve(self, arrival: Arrival, scope: trio.CancelScope) -> None:
         """Serve one connection in `scope` to its end, whatever happens."""
-        sock, peer, inheritance = arrival
+        sock, peer, lifetime, inheritance = arrival
+        lifetime.run_in(scope)
         transport = Transport(self._tools.reactor, sock)
-        age = inheritance.offer.age if inheritance else 0.0
-        lifetime = Lifetime(self._tools.sweep, age, scope)
         connection = Connection(
             transport,
             lifetime,
@@ -127,9 +148,6 @@ class Listener:
             number=next(self._numbers),
             inheritance=inheritance,
         )
-        if self.policy.quiet is not None:
-            lifetime.quiet = self.policy.quiet
-        self._enter(connection)
         try:
             with lifetime:
                 await self._chain(connection)
@@ -147,22 +165,25 @@ class Listener:
                 inheritance.close()
             self._leave(connection)
 
-    def _enter(self, connection: Connection) -> None:
-        self.living.add(connection.lifetime)
-        self._arrived(self, connection.lifetime)
-        if connection.inheritance is None:
+    def _enter(self, lifetime: Lifetime, *, new: bool) -> None:
+        self.living.add(lifetime)
+        self._arrived(self, lifetime)
+        if new:
             self._stats.downstream_cx_total.add()
+            self._share.downstream_cx_total.add()
         self._stats.downstream_cx_active.add()
+        self._share.downstream_cx_active.add()
         self._total.add()
 
     def _leave(self, connection: Connection) -> None:
         self.living.discard(connection.lifetime)
         self._stats.downstream_cx_active.add(-1)
+        self._share.downstream_cx_active.add(-1)
         self._total.add(-1)
         if connection.moved:
             self._stats.downstream_cx_handed_over.add()
         else:
             self._stats.downstream_cx_destroy.add()
             self._stats.downstream_cx_length_ms.record(connection.lifetime.age * 1000)
-        self._room.set()
+        self._room.unpark_all()
         self._departed()

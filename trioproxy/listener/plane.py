@@ -13,6 +13,7 @@ import trio
 from trioproxy.drain.lifetime import Cause
 from trioproxy.filters.offer import OFFERS
 from trioproxy.listener.adoption import Adoption
+from trioproxy.listener.progress import progress
 from trioproxy.reactor.accept import Acceptor
 from trioproxy.restart.channel import Channel
 
@@ -70,11 +71,12 @@ class Plane:
 
     def start(self, sockets: Mapping[str, Sequence[socket.socket]]) -> None:
         """Begin to accept on the listen sockets of each listener, by its name; called once."""
-        self._acceptors = [
-            (self._listeners[name], Acceptor(self._tools.reactor, sock))
-            for name, group in sockets.items()
-            for sock in group
-        ]
+        reactor = self._tools.reactor
+        for name, group in sockets.items():
+            listener = self._listeners[name]
+            self._acceptors += [
+                (listener, Acceptor(reactor, sock, listener.exhausted)) for sock in group
+            ]
         self.resume()
 
     def suspend(self) -> None:
@@ -159,7 +161,7 @@ class Plane:
         if cause is Cause.RESTART:
             self._tools.handover.end()
         for lifetime in self._lifetimes():
-            lifetime.moving = False
+            lifetime.moving = lifetime.moving and cause is not Cause.RESTART
             lifetime.relax(cause)
 
     async def emptied(self) -> None:
@@ -183,7 +185,9 @@ class Plane:
         if not self._tools.handover.open:  # else there is another one to move to
             for lifetime in self._lifetimes():
                 self.stay(lifetime)
-        log.info("handed over %d connections, %d stayed", successor.accepted, successor.declined)
+        moved, stayed = successor.accepted, successor.declined
+        if moved or stayed:
+            log.info("handed over %d connections, %d stayed", moved, stayed)
 
     async def _move(self) -> None:
         """Have those move that wait for something, as soon as they do, a window at a time."""
@@ -217,10 +221,14 @@ class Plane:
         """Open the access logs anew by name."""
         self._logs.reopen()
 
+    def set_health(self, *, failed: bool) -> None:
+        """Tell whoever checks this worker's health that it is well, or that it is not."""
+        self._tools.health.failed = failed
+
     def report(self) -> dict[str, object]:
         """Return this worker's figures for admin, fit for JSON."""
         return {
-            "connections": {name: len(each.living) for name, each in self._listeners.items()},
+            "listeners": {name: progress(each.living) for name, each in self._listeners.items()},
             "reactor": repr(self._tools.reactor),
         }
 

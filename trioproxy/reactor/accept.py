@@ -54,31 +54,32 @@ class Acceptor:
         self.transport = Transport(reactor, sock)
         self._kind = sock.family, sock.type, sock.proto
         self._exhausted = exhausted
+        self._backs_off = False
 
     def __repr__(self) -> str:
         return f"<Acceptor {self.transport!r}>"
 
-    async def batch(self, limit: int) -> list[Accepted]:
-        """Return the connections that wait, at least one and at most `limit`, with their addresses.
+    async def wait(self) -> None:
+        """Wait until somebody is in the queue, at least for a turn; backs off first if it must."""
+        if self._backs_off:
+            self._backs_off = False
+            await trio.sleep(BACK_OFF)
+        elif self.transport.ready & IN:
+            await checkpoint()
+        else:
+            await self.transport.park(IN)
 
-        Waits at least once, and accepts after its last wait: cancelled, it loses no connection.
-        """
-        while True:
-            if self.transport.ready & IN:
-                await checkpoint()
-            else:
-                await self.transport.park(IN)
-            try:
-                accepted = self._accept(limit)
-            except OSError as error:
-                if error.errno not in EXHAUSTED:
-                    raise
-                if self._exhausted is not None:
-                    self._exhausted(error)
-                await trio.sleep(BACK_OFF)
-            else:
-                if accepted:
-                    return accepted
+    def take(self, limit: int) -> list[Accepted]:
+        """Return connections from the queue with their addresses, at most `limit`, perhaps none."""
+        try:
+            return self._accept(limit)
+        except OSError as error:
+            if error.errno not in EXHAUSTED:
+                raise
+            self._backs_off = True
+            if self._exhausted is not None:
+                self._exhausted(error)
+            return []
 
     def _accept(self, limit: int) -> list[Accepted]:
         accepted: list[Accepted] = []

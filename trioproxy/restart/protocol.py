@@ -14,7 +14,8 @@ from trioproxy.restart.version import PROTOCOL_VERSION
 from trioproxy.restart.wire import Vocabulary
 
 HAND_OVER = "hand_over"
-FEATURES: tuple[str, ...] = (HAND_OVER,)
+PROGRESS = "progress"
+FEATURES: tuple[str, ...] = (HAND_OVER, PROGRESS)
 """What this program can do beyond version 1 of the protocol."""
 
 SECONDS = attrs.validators.ge(0.0)
@@ -107,6 +108,31 @@ class Draining:
 
 
 @attrs.frozen
+class Listening:
+    """A listener's connections: open, idle between requests, told to leave, about to move.
+
+    `next` and `last` are the seconds until the first and the last have to be gone.
+    """
+
+    name: str
+    open: int = 0
+    idle: int = 0
+    told: int = 0
+    moving: int = 0
+    next: float | None = None
+    last: float | None = None
+
+
+@attrs.frozen
+class Progress:
+    """Parent to child with the feature `progress`, once a second while the parent drains."""
+
+    epoch: int
+    phase: str
+    listeners: tuple[Listening, ...]
+
+
+@attrs.frozen
 class Terminate:
     """Child to parent: be gone in so many seconds, and do not come back when I am gone."""
 
@@ -114,7 +140,7 @@ class Terminate:
 
 
 ToParent: TypeAlias = Hello | PassListenSockets | DrainListeners | Terminate
-ToChild: TypeAlias = Welcome | Refused | ListenSockets | Wait | Draining
+ToChild: TypeAlias = Welcome | Refused | ListenSockets | Wait | Draining | Progress
 
 TO_PARENT = Vocabulary[ToParent](ToParent)
 TO_CHILD = Vocabulary[ToChild](ToChild)

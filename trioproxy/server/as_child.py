@@ -21,6 +21,7 @@ from trioproxy.restart.protocol import (
     Hello,
     ListenSockets,
     PassListenSockets,
+    Progress,
     Refused,
     Terminate,
     ToChild,
@@ -77,6 +78,7 @@ class AsChild:
     def __init__(self, channel: Channel[ToChild] | None, config: HotRestart) -> None:
         self.gone = trio.Event()
         self.lost = self.silent = False
+        self.progress: Progress | None = None
         self._channel = channel
         self._config = config
         if channel is None:
@@ -156,7 +158,11 @@ class AsChild:
             return
         with suppress(ChannelError):
             while True:
-                close_all((await self._channel.receive()).fds)
+                received = await self._channel.receive()
+                close_all(received.fds)
+                if isinstance(received.message, Progress):
+                    self.progress = received.message
+        self.progress = None
         log.info("the parent is gone")
         self.gone.set()
 

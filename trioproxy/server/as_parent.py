@@ -20,6 +20,7 @@ from trioproxy.restart.credentials import Stranger, check_peer
 from trioproxy.restart.packets import BadMessage, close_all
 from trioproxy.restart.protocol import (
     HAND_OVER,
+    PROGRESS,
     TO_PARENT,
     Draining,
     DrainListeners,
@@ -36,6 +37,7 @@ from trioproxy.restart.protocol import (
 from trioproxy.restart.version import PROTOCOL_VERSION
 from trioproxy.server.as_child import GRACE
 from trioproxy.server.giving_way import giving_way, open_hand_over, passing_on
+from trioproxy.server.progress import progress_of
 from trioproxy.stats.layout import LAYOUT_VERSION
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ log = logging.getLogger("trioproxy.main")
 
 PATIENCE = 5.0  # seconds for Hello, for a packet to be taken, and beyond what was agreed upon
 LAST_MOMENTS = 10.0  # seconds that our own parent gets when a third generation is ready
+PROGRESS_PAUSE = 1.0  # seconds
 BACK_OFF = 0.1  # seconds, when there are no descriptors left to accept with
 
 Message = TypeVar("Message", bound=ToParent)
@@ -161,7 +164,7 @@ class Session:
                 self._offers = await open_hand_over(generation)
             async with giving_way(generation, removed, drain.life):
                 await self._tell_draining()
-                await self._heeding(self._leave_when_empty)
+                await self._heeding(self._drain)
 
     async def _tell_draining(self) -> None:
         draining = Draining(self._generation.connections())
@@ -174,6 +177,19 @@ class Session:
         if not self._generation.parent.absent:
             await self._say(Wait(LAST_MOMENTS + GRACE))
             await self._heeding(partial(self._generation.parent.dismiss, LAST_MOMENTS))
+
+    async def _drain(self) -> None:
+        """Leave when nothing is left; meanwhile tell how far that is."""
+        async with trio.open_nursery() as nursery:
+            if PROGRESS in self._features:
+                nursery.start_soon(self._tell_progress)
+            await self._leave_when_empty()
+
+    async def _tell_progress(self) -> None:
+        with suppress(PeerGone):  # who hears that ends the session
+            while True:
+                await self._say(await progress_of(self._generation))
+                await trio.sleep(PROGRESS_PAUSE)
 
     async def _leave_when_empty(self) -> None:
         ending = self._generation.ending

@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 import logging
 import os
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -15,6 +17,7 @@ from trioproxy.server.messages import Accept, Suspend
 from trioproxy.server.place import StartFailed
 from trioproxy.server.sockets import Sharer
 from trioproxy.stats.reader import Reader
+from trioproxy.stats.server import ServerStats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +99,8 @@ class Generation:
     ending: Ending
     phase: Phase = Phase.INITIALISING
     took_over: bool = False
+    health_failed: bool = False
+    started: float = attrs.field(factory=trio.current_time)
     admin_door: Door = attrs.field(factory=Door)
     control_door: Door = attrs.field(factory=Door)
 
@@ -121,6 +126,8 @@ class Generation:
 
     def enter(self, phase: Phase) -> None:
         """Go on to the next phase of life."""
+        if self.phase is Phase.INITIALISING and phase is Phase.SERVING:
+            ServerStats(self.writer).initialization_time_ms.record(process_age() * 1000)
         self.phase = phase
         log.info("epoch %d: %s", self.epoch, phase.value)
 
@@ -204,6 +211,12 @@ class Generation:
         """Return the sockets that were passed and are not in use here."""
         ours = {bound.sock for bound in self.passable}
         return [each for each in self.inherited if each.sock not in ours]
+
+
+def process_age() -> float:
+    """Return the seconds since this process was started, exact to a hundredth."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 async def cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:

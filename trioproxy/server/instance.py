@@ -13,12 +13,16 @@ from trioproxy.admin.instance import State
 from trioproxy.drain.lifetime import Cause
 from trioproxy.server.generation import Generation, Phase
 from trioproxy.server.log import NAMES, ROOT, set_level
-from trioproxy.server.messages import Drain, SetLogLevel, Suspend
+from trioproxy.server.messages import Drain, SetHealth, SetLogLevel, Suspend
+from trioproxy.server.progress import progress_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trioproxy.config.address import Address
     from trioproxy.config.options import Options
     from trioproxy.config.server import Config
+    from trioproxy.restart.protocol import Progress
     from trioproxy.stats.region import Region
     from trioproxy.stats.writer import Writer
 
@@ -41,8 +45,6 @@ class AdminInstance:
 
     generation: Generation
     nursery: trio.Nursery
-    started: float = attrs.field(factory=trio.current_time)
-    health_failed: bool = False
 
     @property
     def options(self) -> Options:
@@ -73,11 +75,12 @@ class AdminInstance:
         # Who asked before we gave way is told how the instance is: another generation serves.
         gave_way = not self.generation.admin_door.is_open
         state = State.LIVE if gave_way else STATES[self.generation.phase]
-        return State.DRAINING if state is State.LIVE and self.health_failed else state
+        failed = self.generation.health_failed
+        return State.DRAINING if state is State.LIVE and failed else state
 
     @property
     def uptime(self) -> float:
-        return trio.current_time() - self.started
+        return trio.current_time() - self.generation.started
 
     @property
     def uptime_all_epochs(self) -> float:
@@ -95,6 +98,10 @@ class AdminInstance:
             levels[name] = NAMES.get(number, str(number))
         return levels
 
+    async def generations(self) -> Sequence[Progress]:
+        ours, parents = await progress_of(self.generation), self.generation.parent.progress
+        return [ours] if parents is None else [ours, parents]
+
     async def set_log_level(self, level: str, component: str) -> None:
         for name in [component] if component else ["", *COMPONENTS]:
             set_level(level, name)
@@ -104,10 +111,10 @@ class AdminInstance:
         await self.generation.reopen_logs()
 
     async def fail_health(self) -> None:
-        self.health_failed = True
+        await self._set_health(failed=True)
 
     async def restore_health(self) -> None:
-        self.health_failed = False
+        await self._set_health(failed=False)
 
     async def drain_listeners(self, *, graceful: bool, keep_open: bool) -> None:
         drain = self.config.drain
@@ -119,6 +126,11 @@ class AdminInstance:
             self.nursery.start_soon(self._close_after, drain.time)
         else:
             await self._close_after(0)
+
+    async def _set_health(self, *, failed: bool) -> None:
+        self.generation.health_failed = failed
+        await self.generation.supervisor.tell(SetHealth(failed))
+        await self.generation.supervisor.gather()  # all have obeyed
 
     async def _close_after(self, seconds: float) -> None:
         await trio.sleep(seconds)

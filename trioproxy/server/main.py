@@ -158,7 +158,9 @@ async def open_generation(
             open_sockets(wanted_by_admin(config), inherited, beside=parent.lost) as admin,
             open_sockets(listeners, inherited, beside=parent.lost) as web,
         ):
-            crew = Crew(lineage.epoch, options.concurrency, config.shutdown.time, web, region.fd)
+            crew = Crew(
+                lineage.epoch, options.concurrency, config.shutdown.time, web, region.fd, writer
+            )
             yield Generation(
                 lineage=lineage,
                 base_id=base_id,

@@ -131,6 +131,13 @@ class SetLogLevel:
 
 
 @attrs.frozen
+class SetHealth:
+    """Main to worker: tell whoever checks your health that you are well, or that you are not."""
+
+    failed: bool
+
+
+@attrs.frozen
 class Ping:
     """Main to worker: are you there?"""
 
@@ -192,6 +199,7 @@ ToWorker: TypeAlias = (
     | Terminate
     | ReopenLogs
     | SetLogLevel
+    | SetHealth
     | Ping
     | Gather
     | TellWhenEmpty

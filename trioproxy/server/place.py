@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from trioproxy.server.children import Children
     from trioproxy.server.messages import Start, ToWorker
+    from trioproxy.stats.server import WatchdogStats
 
 log = logging.getLogger("trioproxy.main")
 
@@ -47,12 +48,15 @@ class Orders(Protocol):
 class Place:
     """One worker after another, all with the same index and the same listen sockets."""
 
-    def __init__(self, index: int, children: Children, orders: Orders) -> None:
+    def __init__(
+        self, index: int, children: Children, orders: Orders, watchdog: WatchdogStats
+    ) -> None:
         self.process: Process | None = None
         self.ended = trio.Event()
         self._index = index
         self._children = children
         self._orders = orders
+        self._watchdog = watchdog
         self._telling = trio.Lock()
         self._pause = FIRST_PAUSE
 
@@ -109,7 +113,7 @@ class Place:
         with Channel(ours, FROM_WORKER) as channel:
             with theirs:
                 child = await self._children.fork(self._index, theirs)
-            process = Process(self._index, channel, child)
+            process = Process(self._index, channel, child, self._watchdog)
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._settle, process, on_ready)

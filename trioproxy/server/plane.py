@@ -72,6 +72,9 @@ class DataPlane(Protocol):
     def reopen_logs(self) -> None:
         """Open the access logs anew by name."""
 
+    def set_health(self, *, failed: bool) -> None:
+        """Tell whoever checks this worker's health that it is well, or that it is not."""
+
     def report(self) -> dict[str, object]:
         """Return this worker's figures for admin, fit for JSON."""
 

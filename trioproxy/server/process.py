@@ -18,24 +18,29 @@ if TYPE_CHECKING:
     from trioproxy.restart.channel import Channel
     from trioproxy.server.children import Child
     from trioproxy.server.messages import FromWorker, ToWorker
+    from trioproxy.stats.server import WatchdogStats
 
 log = logging.getLogger("trioproxy.main")
 
 BEAT = 1.0  # seconds between pings
+MISSED = 2  # pings in a row without an answer: the first one had a whole beat for it
 SILENT = 10  # pings in a row without an answer: its stack is logged
 DEAD = 30  # pings in a row without an answer: it is killed
 PATIENCE = 2.0  # seconds for a worker to take a command, to answer, or to exit after EOF
 
 
 class Process:
-    """A worker process and main's end of its channel."""
+    """A worker process and main's end of its channel; `watchdog` counts when it is silent."""
 
-    def __init__(self, worker: int, channel: Channel[FromWorker], child: Child) -> None:
+    def __init__(
+        self, worker: int, channel: Channel[FromWorker], child: Child, watchdog: WatchdogStats
+    ) -> None:
         self.ready = trio.Event()
         self.failure = ""
         self._worker = worker
         self._channel = channel
         self._child = child
+        self._watchdog = watchdog
         self._unanswered = 0
         self._asked = 0
         self._answers: dict[int, trio.MemorySendChannel[dict[str, object]]] = {}
@@ -102,7 +107,10 @@ class Process:
         while True:
             await trio.sleep(BEAT)
             self._unanswered += 1
+            if self._unanswered == MISSED:
+                self._watchdog.watchdog_miss.add()
             if self._unanswered == SILENT:
+                self._watchdog.watchdog_mega_miss.add()
                 log.error("%s has been silent for %.0f s; its stack follows", self, SILENT * BEAT)
                 self._child.signal(signal.SIGUSR2)
             if self._unanswered == DEAD:

@@ -14,6 +14,7 @@ from trioproxy.server.messages import (
     HandOver,
     ReopenLogs,
     Resume,
+    SetHealth,
     SetLogLevel,
     Shutdown,
     Start,
@@ -21,6 +22,7 @@ from trioproxy.server.messages import (
     Terminate,
 )
 from trioproxy.server.place import Place
+from trioproxy.stats.server import WatchdogStats
 
 if TYPE_CHECKING:
     import socket
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from trioproxy.server.children import Children
     from trioproxy.server.messages import ToWorker
     from trioproxy.server.sockets import Sockets
+    from trioproxy.stats.writer import Writer
 
 OVERTIME = 2.0
 """Seconds that a worker gets beyond the shutdown time, and beyond Terminate."""
@@ -43,6 +46,7 @@ class Crew:
     shutdown_time: float
     sockets: Sockets
     region: int
+    writer: Writer
 
 
 class Supervisor:
@@ -53,7 +57,10 @@ class Supervisor:
         self.give_up = give_up
         self._crew = crew
         self._children = children
-        self._places = [Place(index, children, self) for index in range(crew.workers)]
+        self._places = [
+            Place(index, children, self, WatchdogStats(crew.writer, index))
+            for index in range(crew.workers)
+        ]
         self._standing: dict[str, ToWorker] = {}
 
     async def start(self, nursery: trio.Nursery) -> None:
@@ -159,6 +166,8 @@ class Supervisor:
         match message:
             case SetLogLevel(component=component):
                 self._standing[f"level {component}"] = message
+            case SetHealth():
+                self._standing["health"] = message
             case ReopenLogs():
                 self._standing["logs"] = message
             case Accept() | Suspend():

@@ -32,6 +32,7 @@ from trioproxy.server.messages import (
     ReopenLogs,
     Report,
     Resume,
+    SetHealth,
     SetLogLevel,
     Shutdown,
     Start,
@@ -190,6 +191,8 @@ class Worker:
                 self._plane.reopen_logs()
             case SetLogLevel(level=level, component=component):
                 set_level(level, component)
+            case SetHealth(failed=failed):
+                self._plane.set_health(failed=failed)
 
     def _accept(self) -> None:
         if self._started:

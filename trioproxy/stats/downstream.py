@@ -14,13 +14,10 @@ class ListenerStats(Family):
     downstream_cx_total: Counter
     downstream_cx_active: Gauge
     downstream_cx_destroy: Counter
-    downstream_cx_overflow: Counter
+    downstream_cx_overflow: Counter  # pauses at max_connections: nobody is refused, all wait
     downstream_cx_handed_over: Counter
     downstream_cx_adopted: Counter
     downstream_cx_length_ms: Histogram
-    downstream_pre_cx_active: Gauge
-    downstream_pre_cx_timeout: Counter
-    no_filter_chain_match: Counter
     connections_accepted_per_socket_event: Histogram
 
     def __init__(self, writer: Writer, address: str) -> None:
@@ -71,17 +68,13 @@ class HttpStats(Family):
     downstream_rq_5xx: Counter
     downstream_rq_http1_total: Counter
     downstream_rq_time: Histogram  # ms
-    downstream_rq_timeout: Counter
     downstream_rq_idle_timeout: Counter
     downstream_rq_header_timeout: Counter
-    downstream_rq_max_duration_reached: Counter
     downstream_rq_rx_reset: Counter
     downstream_rq_tx_reset: Counter
     downstream_rq_too_large: Counter
-    downstream_rq_non_relative_path: Counter
     downstream_rq_response_before_rq_complete: Counter
-    downstream_rq_ws_on_non_ws_route: Counter
-    no_cluster: Counter
+    downstream_rq_ws_on_non_ws_route: Counter  # upgrades that were asked for in vain
     no_route: Counter
     rq_total: Counter
     rq_direct_response: Counter
@@ -98,6 +91,17 @@ class HttpStats(Family):
             self.downstream_rq_5xx,
         )
 
+    def downstream_cx_end(self, *, remote: bool, active_rq: bool) -> None:
+        """Count a connection as ended by the client or by us, maybe in the middle of a request."""
+        self.downstream_cx_destroy.add()
+        (self.downstream_cx_destroy_remote if remote else self.downstream_cx_destroy_local).add()
+        if active_rq:
+            self.downstream_cx_destroy_active_rq.add()
+            if remote:
+                self.downstream_cx_destroy_remote_active_rq.add()
+            else:
+                self.downstream_cx_destroy_local_active_rq.add()
+
     def downstream_rq_response(self, status: int) -> None:
         """Count a request as completed by a final response of `status` (100 and more)."""
         self.downstream_rq_completed.add()
@@ -108,14 +112,11 @@ class TcpStats(Family):
     """`tcp.<stat_prefix>.`"""
 
     downstream_cx_total: Counter
-    downstream_cx_no_route: Counter
     downstream_cx_drain_close: Counter
     downstream_cx_rx_bytes_total: Counter
     downstream_cx_tx_bytes_total: Counter
     idle_timeout: Counter
     max_downstream_connection_duration: Counter
-    upstream_flush_active: Gauge
-    upstream_flush_total: Counter
 
     def __init__(self, writer: Writer, stat_prefix: str) -> None:
         super().__init__(writer, f"tcp.{stat_prefix}")

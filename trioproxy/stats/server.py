@@ -9,7 +9,7 @@ from trioproxy.stats.writer import Writer
 
 
 class ServerStats(Family):
-    """`server.`: main writes all but `total_connections`, to which each worker adds its own."""
+    """`server.`: written by main; beside them each worker has its own `total_connections`."""
 
     uptime: OwnGauge  # s
     live: OwnGauge
@@ -19,7 +19,6 @@ class ServerStats(Family):
     hot_restart_epoch: OwnGauge
     hot_restart_generation: OwnGauge
     parent_connections: OwnGauge
-    total_connections: Gauge
     memory_allocated: Gauge  # bytes
     memory_heap_size: Gauge
     memory_physical_size: Gauge
@@ -31,25 +30,21 @@ class ServerStats(Family):
 
 
 class WatchdogStats(Family):
-    """`server.worker_<i>.` or `server.main_thread.`: loops that did not answer in time."""
+    """`server.worker_<i>.`: how often it left main's pings unanswered; written by main."""
 
-    watchdog_miss: Counter
-    watchdog_mega_miss: Counter
+    watchdog_miss: Counter  # for a second
+    watchdog_mega_miss: Counter  # for ten
 
-    def __init__(self, writer: Writer, loop: str) -> None:
-        super().__init__(writer, f"server.{loop}")
+    def __init__(self, writer: Writer, worker: int) -> None:
+        super().__init__(writer, f"server.worker_{worker}")
 
 
 class ListenerManagerStats(Family):
     """`listener_manager.`: written by main."""
 
     listener_added: Counter
-    listener_removed: Counter
     listener_create_success: Counter
-    listener_create_failure: Counter
     total_listeners_active: OwnGauge
-    total_listeners_warming: OwnGauge
-    total_listeners_draining: OwnGauge
     workers_started: OwnGauge
 
     def __init__(self, writer: Writer) -> None:
@@ -61,7 +56,6 @@ class ClusterManagerStats(Family):
 
     cluster_added: Counter
     active_clusters: OwnGauge
-    warming_clusters: OwnGauge
 
     def __init__(self, writer: Writer) -> None:
         super().__init__(writer, "cluster_manager")
@@ -70,12 +64,9 @@ class ClusterManagerStats(Family):
 class FilesystemStats(Family):
     """`filesystem.`: what became of the lines of the access log."""
 
-    write_buffered: Counter
-    write_completed: Counter
+    write_completed: Counter  # batches of lines
     write_failed: Counter
-    write_dropped: Counter  # lines that found the queue full
-    write_total_buffered: Gauge  # bytes
-    flushed_by_timer: Counter
+    write_dropped: Counter  # lines that were lost, to a full queue too
     reopen_failed: Counter
 
     def __init__(self, writer: Writer) -> None:

@@ -13,8 +13,6 @@ class MembershipStats(Family):
 
     membership_total: OwnGauge
     membership_healthy: OwnGauge
-    membership_degraded: OwnGauge
-    membership_excluded: OwnGauge
     membership_change: Counter
 
     def __init__(self, writer: Writer, cluster: str) -> None:
@@ -31,7 +29,6 @@ class ClusterStats(Family):
     upstream_cx_connect_timeout: Counter
     upstream_cx_connect_attempts_exceeded: Counter
     upstream_cx_overflow: Counter
-    upstream_cx_pool_overflow: Counter
     upstream_cx_none_healthy: Counter
     upstream_cx_idle_timeout: Counter
     upstream_cx_max_requests: Counter
@@ -59,14 +56,12 @@ class ClusterStats(Family):
     upstream_rq_time: Histogram  # ms
     upstream_rq_timeout: Counter
     upstream_rq_per_try_timeout: Counter
-    upstream_rq_max_duration_reached: Counter
     upstream_rq_pending_total: Counter
     upstream_rq_pending_active: Gauge
     upstream_rq_pending_overflow: Counter
     upstream_rq_pending_failure_eject: Counter
     upstream_rq_cancelled: Counter
     upstream_rq_rx_reset: Counter
-    upstream_rq_tx_reset: Counter
     upstream_rq_retry: Counter
     upstream_rq_retry_success: Counter
     upstream_rq_retry_overflow: Counter
@@ -83,6 +78,17 @@ class ClusterStats(Family):
             self.upstream_rq_5xx,
         )
 
+    def upstream_cx_end(self, *, remote: bool, active_rq: bool) -> None:
+        """Count a connection as ended by its host or by us, maybe in the middle of a request."""
+        self.upstream_cx_destroy.add()
+        (self.upstream_cx_destroy_remote if remote else self.upstream_cx_destroy_local).add()
+        if active_rq:
+            self.upstream_cx_destroy_with_active_rq.add()
+            if remote:
+                self.upstream_cx_destroy_remote_with_active_rq.add()
+            else:
+                self.upstream_cx_destroy_local_with_active_rq.add()
+
     def upstream_rq_response(self, status: int) -> None:
         """Count a request as completed by a final response of `status` (100 and more)."""
         self.upstream_rq_completed.add()
@@ -93,7 +99,6 @@ class CircuitBreakerStats(Family):
     """`cluster.<name>.circuit_breakers.default.`: in how many workers each breaker is open."""
 
     cx_open: Gauge
-    cx_pool_open: Gauge
     rq_open: Gauge
     rq_pending_open: Gauge
     rq_retry_open: Gauge

@@ -88,7 +88,9 @@ class Cluster:
             if connection is not None:
                 return connection
             if self.connections.admits or self._evict():
-                return await self.connect(host, until)
+                connection = await self.connect(host, until)
+                self.stats.upstream_cx_http1_total.add()
+                return connection
             await self._wait(until)
 
     def release(self, connection: UpstreamConnection) -> None:
@@ -170,13 +172,12 @@ class Cluster:
         """Count a new connection."""
         self._enter(connection)
         self.stats.upstream_cx_total.add()
-        self.stats.upstream_cx_http1_total.add()
         connection.host.stats.cx_total.add()
 
-    def closed(self, connection: UpstreamConnection) -> None:
-        """Count a connection out."""
+    def closed(self, connection: UpstreamConnection, *, active_rq: bool) -> None:
+        """Count a connection out; `active_rq`: in the middle of something."""
         self._leave(connection)
-        self.stats.upstream_cx_destroy.add()
+        self.stats.upstream_cx_end(remote=connection.transport.hangup, active_rq=active_rq)
         self.stats.upstream_cx_length_ms.record((trio.current_time() - connection.begun) * 1000)
 
     def _enter(self, connection: UpstreamConnection) -> None:
@@ -200,6 +201,7 @@ class Cluster:
 
     def _count_failure(self, host: Host, failure: ConnectFailed) -> None:
         self.stats.upstream_cx_connect_fail.add()
+        self.stats.upstream_rq_pending_failure_eject.add()
         host.stats.cx_connect_fail.add()
         if failure.timed_out:
             self.stats.upstream_cx_connect_timeout.add()

@@ -77,7 +77,7 @@ class UpstreamConnection:
                 self.transport.abort()
             else:
                 self.transport.close()
-            self.cluster.closed(self)
+            self.cluster.closed(self, active_rq=abort)
 
     def depart(self) -> None:
         """Close it here: it goes on in another process."""

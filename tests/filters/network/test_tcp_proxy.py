@@ -11,6 +11,8 @@ import trio
 from serving import tcp
 from upstreams import echo
 
+from trioproxy.drain.lifetime import Cause
+
 if TYPE_CHECKING:
     from dialogue import Peer
     from serving import Serving
@@ -87,6 +89,10 @@ async def test_an_upstream_that_speaks_first(serving: Serving) -> None:
 async def test_a_reset_is_passed_on(serving: Serving, who: str, other: str) -> None:
     async with serving(tcp()) as proxy:
         await proxy.play(f"{TALK} \n {who} >> (reset) \n {other} << (reset)")
+        await proxy.until("cluster.app.upstream_cx_active")
+        ended = "remote" if who == "origin" else "local"
+        assert proxy.counter(f"cluster.app.upstream_cx_destroy_{ended}_with_active_rq") == 1
+        assert proxy.counter("cluster.app.upstream_cx_http1_total") == 0
     (line,) = proxy.log
     assert line["details"] in {"connection reset by peer", "the peer is gone"}
     assert (line["received"], line["sent"]) == (5, 7)
@@ -125,6 +131,7 @@ async def test_nobody_listens(serving: Serving) -> None:
             "upstream_cx_destroy": 1,
             "upstream_cx_connect_fail": 1,
             "upstream_cx_connect_attempts_exceeded": 1,
+            "upstream_rq_pending_failure_eject": 1,
         }
     (line,) = proxy.log
     assert line["flags"] == "UF"
@@ -216,6 +223,15 @@ async def test_bytes_in_one_direction_keep_it_from_being_idle(serving: Serving, 
         other = await proxy.party("origin" if busy == "client" else "client")
         assert await other.exactly(24) == b"tick" * 6
         assert not other.end
+
+
+async def test_a_drained_connection_did_not_time_out(serving: Serving) -> None:
+    async with serving(tcp()) as proxy:
+        await proxy.play(TALK)
+        proxy.plane.drain(Cause.SHUTDOWN, 0.0, 0.06, immediate=True)
+        await proxy.play("client << (fin) \n origin << (fin)")
+        assert proxy.counter("tcp.db.downstream_cx_drain_close") == 1
+        assert proxy.counter("tcp.db.idle_timeout") == 0
 
 
 async def test_a_half_closed_connection_can_be_idle_too(serving: Serving) -> None:

@@ -106,7 +106,7 @@ class Attempt:
             self.host.end(succeeded=response.status < 500)
         else:
             self.host.end(succeeded=False)
-            if not isinstance(error, UpstreamError):
+            if not self._leased and not isinstance(error, UpstreamError):
                 stats.upstream_rq_cancelled.add()
 
     def _leave(self, *, clean: bool) -> None:
@@ -125,6 +125,8 @@ class Attempt:
         ):
             self.cluster.release(connection)
         else:
+            if clean and response is not None and not response.keep_alive:
+                self.cluster.stats.upstream_cx_close_notify.add()
             connection.close(abort=not clean)
 
     async def send(self, until: float) -> None:

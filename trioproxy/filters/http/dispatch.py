@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from trioproxy.codec.messages import Response
 from trioproxy.drain.lifetime import Stand
-from trioproxy.errors import NoRoute, UpstreamOverflow
+from trioproxy.errors import NoRoute, UpstreamError, UpstreamOverflow
 from trioproxy.filters.http.forward import Forwarding
 from trioproxy.filters.http.plan import Plan, Plans
 from trioproxy.filters.tunnel import Tunnel
@@ -64,6 +64,14 @@ class Dispatch:
             exchange.connection.lifetime.stand(Stand.STREAM, plan.idle_timeout)
         if plan.changes:
             plan.change(exchange)
+        try:
+            await self._upstream(exchange, cluster, plan)
+        except UpstreamError as failure:
+            if not exchange.responded:  # what is answered for a cluster counts as its answer
+                cluster.stats.upstream_rq_response(failure.answer)
+            raise
+
+    async def _upstream(self, exchange: Exchange, cluster: Cluster, plan: Plan) -> None:
         if not cluster.requests.admits:
             cluster.stats.upstream_rq_pending_overflow.add()
             raise UpstreamOverflow("too many requests to the cluster")

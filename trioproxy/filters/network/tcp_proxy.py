@@ -97,7 +97,7 @@ class TcpProxying:
             lifetime.limit(self.config.max_downstream_connection_duration)
         lifetime.stand(Stand.LIFE, inf)
         upstream = self._inherited(connection) or await self._connect(connection, record)
-        lifetime.stand(Stand.LIFE, self._idle_timeout)
+        lifetime.stand(Stand.FLOW, self._idle_timeout)
         record.upstream_host = upstream.host.name
         record.upstream_local = local_address(upstream.transport.sock)
         try:
@@ -197,8 +197,12 @@ class TcpProxying:
         """Count and log that it was ended by its time, or because its client had left."""
         if lifetime.abandoned:
             record.flags = "DC"
-        elif lifetime.expired and lifetime.worn_out:
+        elif not lifetime.expired:
+            return
+        elif lifetime.worn_out:
             record.flags = "DT"
             self._stats.max_downstream_connection_duration.add()
-        elif lifetime.expired:
+        elif lifetime.drained:
+            self._stats.downstream_cx_drain_close.add()
+        else:
             self._stats.idle_timeout.add()

@@ -1,0 +1,111 @@
+"""`trioproxy status` and `trioproxy drain` against an admin interface of the test's own."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+
+from trioproxy.cli import remote
+from trioproxy.cli.main import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class Server(ThreadingHTTPServer):
+    """Answers with what is left, fewer each time once it drains."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.left = [3, 3, 1, 0]
+        self.told: list[str] = []
+        self.name = f"127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        if self.path == "/generations":
+            self._answer("epoch 7 serving\n")
+            return
+        left = self.server.left.pop(0)
+        generation = {"listeners": [{"open": left}, {"open": 0}]}
+        self._answer(json.dumps({"generations": [generation]}))
+
+    def do_POST(self) -> None:
+        self.server.told.append(self.path)
+        self._answer("OK\n")
+
+    def _answer(self, body: str) -> None:
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(remote, "PAUSE", 0)
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_status(server: Server, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "admin"
+    path.write_text(server.name)
+    for address in (server.name, str(path)):
+        assert main(["status", address]) == 0
+        assert capsys.readouterr().out == "epoch 7 serving\n"
+
+
+def test_drain_and_wait(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["drain", "--wait", server.name]) == 0
+    assert server.told == ["/drain_listeners"]
+    assert capsys.readouterr().out.splitlines() == [
+        "3 of 3 connections left",
+        "1 of 3 connections left",
+        "drained",
+    ]
+
+
+def test_on_a_terminal_there_is_a_bar(server: Server) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    out = Terminal()
+    remote.wait(remote.Admin(remote.address(server.name)), 3, out)
+    first, second, last = out.getvalue().split("\r")[1:]
+    assert first.startswith(f"[{' ' * 30}] 3 of 3")
+    assert second.startswith(f"[{'#' * 20}{' ' * 10}] 1 of 3")
+    assert last.endswith("drained\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["status", "127.0.0.1:1"], "no answer from the admin interface at 127.0.0.1:1"),
+        (["status", "unix:/nowhere"], "no answer from the admin interface at unix:/nowhere"),
+        (["status", "here"], "expected an address"),
+        (["drain", "--forever", "127.0.0.1:1"], "unrecognized arguments: --forever"),
+    ],
+)
+def test_what_goes_wrong_is_said(
+    arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 1
+    assert reason in capsys.readouterr().err

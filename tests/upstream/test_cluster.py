@@ -1,0 +1,94 @@
+"""What a cluster counts of its connections, and why they end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from serving import http
+
+if TYPE_CHECKING:
+    from serving import Proxy, Serving
+
+NO_CONTENT = "HTTP/1.1 204 No Content |"
+ASKED = "client >> GET / HTTP/1.1 | host: a | \n origin << GET / HTTP/1.1 | host: a |"
+ANSWERED = f"{ASKED} \n origin >> {NO_CONTENT} \n client << {NO_CONTENT}"
+LAST = "HTTP/1.1 200 OK | connection: close | content-length: 0 |"
+LOCAL = {"destroy": 1, "destroy_local": 1}
+LOCAL_ACTIVE = {**LOCAL, "destroy_with_active_rq": 1, "destroy_local_with_active_rq": 1}
+REMOTE = {"destroy": 1, "destroy_remote": 1}
+FIN = "closed before the response"
+RESET = "Connection reset by peer"
+REMOTE_ACTIVE = {**REMOTE, "destroy_with_active_rq": 1, "destroy_remote_with_active_rq": 1}
+
+
+def failed(reason: str) -> str:
+    """The rows in which a client hears why there is no answer."""
+    return f"client << HTTP/1.1 503 ... | ... | ... | | {reason}\\n\\"
+
+
+async def ends(proxy: Proxy) -> dict[str, int]:
+    """Return how connections ended, once they have."""
+    await proxy.until("cluster.app.upstream_cx_active")
+    start = "cluster.app.upstream_cx_"
+    return {
+        name.removeprefix(start): value
+        for name, value in proxy.stats().counters.items()
+        if name.startswith(f"{start}destroy") and value
+    }
+
+
+@pytest.mark.parametrize(
+    ("dialogue", "expected"),
+    [
+        (f"{ANSWERED} \n origin >> (close)", REMOTE),
+        (f"{ANSWERED} \n origin >> (reset)", REMOTE),
+        (f"{ANSWERED} \n origin << (fin)", LOCAL),
+        (f"{ASKED} \n client >> (close)", LOCAL_ACTIVE),
+        (f"{ASKED} \n origin >> (close) \n {failed(FIN)}", REMOTE_ACTIVE),
+        (f"{ASKED} \n origin >> (reset) \n {failed(RESET)}", REMOTE_ACTIVE),
+    ],
+)
+async def test_who_ended_a_connection(
+    serving: Serving, dialogue: str, expected: dict[str, int]
+) -> None:
+    async with serving(http(cluster="idle_timeout: 60ms")) as proxy:
+        await proxy.play(dialogue)
+        assert await ends(proxy) == expected
+
+
+async def test_a_host_that_refuses_ended_the_connection(serving: Serving) -> None:
+    async with serving(http(endpoints="$refusing")) as proxy:
+        refused = failed("connection refused")
+        await proxy.play(f"client >> GET / HTTP/1.1 | host: a | \n {refused}")
+        assert await ends(proxy) == REMOTE
+        assert proxy.counter("cluster.app.upstream_rq_pending_failure_eject") == 1
+
+
+async def test_a_host_that_announces_its_close(serving: Serving) -> None:
+    async with serving(http()) as proxy:
+        heard = "HTTP/1.1 200 OK | content-length: 0 |"
+        await proxy.play(f"{ASKED} \n origin >> {LAST} \n client << {heard} \n origin << (fin)")
+        assert await ends(proxy) == LOCAL
+        assert proxy.counter("cluster.app.upstream_cx_close_notify") == 1
+
+
+async def test_a_connection_that_is_too_old_for_another_request(serving: Serving) -> None:
+    async with serving(http(cluster="max_connection_duration: 1ms")) as proxy:
+        await proxy.play(ASKED)
+        await trio.sleep(0.01)
+        await proxy.play(f"origin >> {NO_CONTENT} \n client << {NO_CONTENT} \n origin << (fin)")
+        assert await ends(proxy) == LOCAL
+        assert proxy.counter("cluster.app.upstream_cx_max_duration_reached") == 1
+        assert proxy.counter("cluster.app.upstream_cx_max_requests") == 0
+
+
+async def test_only_who_never_got_a_connection_was_cancelled(serving: Serving) -> None:
+    async with serving(http(cluster="circuit_breakers: {max_connections: 1}")) as proxy:
+        await proxy.play(f"{ASKED} \n client#2 >> GET / HTTP/1.1 | host: a |")
+        await proxy.until("cluster.app.upstream_rq_pending_active", 1)
+        await proxy.play("client#2 >> (close)")
+        await proxy.until("cluster.app.upstream_rq_pending_active", 0)
+        await proxy.play("client >> (close) \n origin << (reset)")
+        assert proxy.counter("cluster.app.upstream_rq_cancelled") == 1
