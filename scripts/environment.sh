@@ -53,7 +53,7 @@ need_python() {
 enter_venv() {
   need_python
   local extras=${1:-}
-  make_venv ".venv/$version" "${extras:-plain}" "$(cat pyproject.toml | cksum)" \
+  make_venv ".venv/$version" "${extras:-plain}" "$(cat pyproject.toml scripts/constraints.txt | cksum)" \
     -e ".${extras:+[$extras]}"
 }
 
@@ -63,7 +63,7 @@ enter_compiled_venv() {
   need_python
   need_compiler
   local extras=${1:-} sources
-  sources=$(find trioproxy -name '*.py' -print0 | sort -z | xargs -0 cat pyproject.toml hatch_build.py | cksum)
+  sources=$(find trioproxy -name '*.py' -print0 | sort -z | xargs -0 cat pyproject.toml scripts/constraints.txt hatch_build.py | cksum)
   TRIOPROXY_COMPILE=1 make_venv ".venv/compiled-$version" "${extras:-plain}" "$sources" \
     ".${extras:+[$extras]}"
 }
@@ -76,7 +76,7 @@ make_venv() {
     "$PYTHON" -c 'import ensurepip' 2>/dev/null || apt_install "python$version-venv"
     say "making $venv"
     "$PYTHON" -m venv "$venv"
-    "$venv/bin/pip" install -q --disable-pip-version-check "${@:4}" \
+    "$venv/bin/pip" install -q --disable-pip-version-check -c scripts/constraints.txt "${@:4}" \
       || die "pip could not install what pyproject.toml names; it needs a package index and a network"
     rm -f "$venv/.made-$2-"*
     touch "$stamp"

@@ -12,8 +12,8 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conftest import PATIENCE, Instance
-from sites import free_port, get
+from instances import PATIENCE, Instance
+from sites import get
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 PROXY = (sys.executable, "-m", "trioproxy")
 CONFIG = """\
-admin: {{address: 127.0.0.1:{admin}}}
+admin: {{address: 127.0.0.1:0}}
 drain: {{time: 600s, parent_shutdown_time: 600s}}
 hot_restart: {hot_restart}
 listeners:
 - name: web
-  address: 127.0.0.1:{web}
+  address: 127.0.0.1:0
   filters:
   - http_connection_manager:
       stat_prefix: web
@@ -61,19 +61,23 @@ class Generations:
         self.control = f"{socket_path}_0"
         self.all: list[Instance] = []
         self._clients: list[Client] = []
-        self.web, self.admin = free_port(), free_port()
-        config = CONFIG.format(
-            admin=self.admin,
-            web=self.web,
-            hot_restart=hot_restart,
-            hand_over=str(hand_over).lower(),
-        )
+        config = CONFIG.format(hot_restart=hot_restart, hand_over=str(hand_over).lower())
         self.command = [
             *(*PROXY, "--config-yaml", config, "--concurrency", "2"),
             *("--socket-path", socket_path, "--restart-epoch", "auto", *options),
         ]
 
     start = Instance
+
+    @property
+    def web(self) -> int:
+        """The port of the listener, which all generations have."""
+        return self.all[0].ports["web"]
+
+    @property
+    def admin(self) -> int:
+        """The port of the admin interface."""
+        return self.all[0].ports["admin"]
 
     def begin(self) -> Instance:
         """Begin the next generation."""

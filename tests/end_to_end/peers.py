@@ -9,7 +9,7 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from conftest import PATIENCE
+from instances import PATIENCE
 
 from trioproxy.restart.packets import FIRST, LAST, PIECE
 from trioproxy.stats.layout import LAYOUT_VERSION

@@ -12,7 +12,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeVar
 
-from conftest import PATIENCE
+from instances import PATIENCE
 
 from trioproxy.restart.channel import BlockingChannel, PeerGone
 from trioproxy.restart.protocol import (

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import TYPE_CHECKING
 
-from conftest import PATIENCE, Instance
+from instances import PATIENCE, Instance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conftest import PATIENCE
+from instances import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PATIENCE, Instance
+from instances import PATIENCE, Instance
 from lineage import REQUESTS, Generations
 from sites import Visitor
 
@@ -35,7 +35,8 @@ class Container(Instance):
     """A generation that sees other pids than we do, and other files."""
 
     def note(self, line: str) -> str:
-        self.log.append(line)  # the pids in it mean nothing here
+        super().note(line)
+        self.workers.clear()  # pids that mean nothing here, or another process
         return line
 
     def kill_all(self) -> None:

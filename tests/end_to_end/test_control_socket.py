@@ -11,7 +11,7 @@ from math import inf, nan
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PATIENCE
+from instances import PATIENCE
 from lineage import Generations
 from peers import HELLO, WHOLE, Peer
 

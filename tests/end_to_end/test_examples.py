@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PATIENCE
+from instances import PATIENCE
 
 from trioproxy.config.loader import load
 from trioproxy.filters.network.http_connection_manager import HttpConnectionManager

@@ -20,7 +20,7 @@ from trioproxy.stats.layout import LAYOUT_VERSION
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import Instance
+    from instances import Instance
     from sites import Site
 
 

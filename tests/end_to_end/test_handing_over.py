@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PATIENCE
+from instances import PATIENCE
 from scripted import ScriptedChild, ScriptedParent
 from sites import Gate, Unfinished, Visitor, a_site, ask, free_port, get, web
 

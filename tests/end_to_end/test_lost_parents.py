@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
-from conftest import PATIENCE
+from instances import PATIENCE
 from scripted import ScriptedChild, ScriptedParent
 from sites import Gate, Unfinished, a_site, freeze, get, wait_for_gauge, web
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conftest import Instance
+    from instances import Instance
     from sites import Site
 
 Stage: TypeAlias = Callable[[ScriptedParent], None]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
-from conftest import Instance
+from instances import Instance
 from sites import free_port
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PATIENCE
+from instances import PATIENCE
 from scripted import ScriptedChild
 from sites import Gate, Unfinished, Visitor, a_site, get, web
 

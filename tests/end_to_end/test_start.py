@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from conftest import Instance
+    from instances import Instance
 
 LATER = {
     "hypercorn",

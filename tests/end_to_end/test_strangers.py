@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PATIENCE
+from instances import PATIENCE
 from lineage import Generations
 from peers import HELLO, WHOLE
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from _pytest.mark import ParameterSet
-    from conftest import Instance
+    from instances import Instance
 
 PATIENCE = 10.0  # seconds until silence is a failure
 SPLIT = 0.001  # seconds between pieces, so that most of them arrive as such

@@ -68,15 +68,59 @@ async def test_a_frame_that_is_under_way_is_finished(serving: Serving) -> None:
         assert await code_and_messages(origin, client=False) == (1012, [LARGE])
 
 
-async def test_who_never_finishes_a_frame_is_cut(serving: Serving) -> None:
+@pytest.mark.parametrize("said", [FRAME[:3], b"\x82\x7f" + (1 << 62).to_bytes(8, "big") + b"a"])
+async def test_who_never_finishes_a_frame_is_cut(
+    serving: Serving, caplog: pytest.LogCaptureFixture, said: bytes
+) -> None:
+    """However long it may have said that the frame would be."""
     async with serving(http("upgrades: [websocket],")) as proxy:
         await proxy.play(UPGRADE)
         client, origin = await proxy.party("client"), await proxy.party("origin")
-        await origin.say(FRAME[:3])
+        await origin.say(said)
         await proxy.quiet()
         drain(proxy)
-        assert await client.rest() == FRAME[:3]
+        await proxy.quiet()
+        await origin.say(b"more")
+        assert await client.rest() == said + b"more"
         assert await code_and_messages(origin, client=False) == (1012, [])
+    assert not caplog.records
+
+
+async def test_who_is_told_may_have_more_to_say(serving: Serving) -> None:
+    """Neither side is reset for what it said before it heard the close frame."""
+    async with serving(http("upgrades: [websocket],")) as proxy:
+        await proxy.play(UPGRADE)
+        client, origin = await proxy.party("client"), await proxy.party("origin")
+        drain(proxy, life=1.0)
+        assert await client.exactly(4)
+        assert await origin.exactly(8)
+        await origin.say(FRAME)
+        await client.say(MASKED)
+        client.close()
+        await proxy.quiet()
+        for _ in range(3):
+            await origin.say(FRAME)  # raises once it is reset
+            await proxy.quiet()
+
+
+@pytest.mark.parametrize(("who", "other"), [("client", "origin"), ("origin", "client")])
+async def test_who_is_reset_meanwhile_ends_it(
+    serving: Serving, caplog: pytest.LogCaptureFixture, who: str, other: str
+) -> None:
+    """The other side hears so at once, and nothing is called a failure."""
+    async with serving(http("upgrades: [websocket],")) as proxy:
+        await proxy.play(UPGRADE)
+        leaving, staying = await proxy.party(who), await proxy.party(other)
+        await leaving.say(FRAME[:3])
+        await proxy.quiet()
+        drain(proxy, life=1.0)
+        await proxy.quiet()
+        leaving.reset()
+        assert await staying.rest() == FRAME[:3]
+        assert staying.end == "(fin)"
+        staying.close()
+    assert proxy.log[0]["flags"] is None
+    assert not caplog.records
 
 
 async def test_what_is_no_websocket_is_just_closed(serving: Serving) -> None:

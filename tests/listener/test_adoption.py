@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import random
-from contextlib import asynccontextmanager
+import resource
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 import trio
 from serving import http, tcp
@@ -15,12 +17,13 @@ from upstreams import echo
 
 from trioproxy.drain.lifetime import Cause
 from trioproxy.filters.handover import WINDOW
-from trioproxy.filters.offer import OFFERS, Declined
+from trioproxy.filters.offer import ANSWERS, OFFERS, Accepted, Declined
 from trioproxy.restart.channel import Channel, channel_pair
+from trioproxy.restart.packets import close_all
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from dialogue import Peer
@@ -231,6 +234,50 @@ async def test_an_idle_keep_alive_connection_goes_on(serving: Serving) -> None:
         assert "downstream_cx_total" not in new.counted("http.web")
 
 
+async def test_its_requests_are_counted_on(serving: Serving) -> None:
+    """The bound on requests is one for the connection, not for each generation."""
+    configure = partial(http, "max_requests_per_connection: 2,")
+    async with generations(serving, configure) as (old, new):
+        await old.play(ASK + ANSWER)
+        await move(old, new)
+        await old.play(
+            """
+            client >> GET / HTTP/1.1 | host: a |
+            origin#2 << GET / HTTP/1.1 | host: a |
+            origin#2 >> HTTP/1.1 200 OK | content-length: 2 | | hi\\
+            client << HTTP/1.1 200 OK | content-length: 2 | connection: close | | hi\\
+            client << (fin)
+            """
+        )
+
+
+async def test_a_client_that_half_closes_behind_its_request_is_answered(serving: Serving) -> None:
+    """A52: both wait in the kernel when the next generation gets the connection."""
+    async with generations(serving, http) as (old, new):
+        await old.play(ASK + ANSWER)
+        end = Channel(channel(old), OFFERS)
+        drain(old)
+        received = await end.receive()
+        client = await old.party("client")
+        await client.say(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        client.finish()
+        mine, theirs = channel_pair()
+        new.plane.adopt(theirs)
+        with Channel(mine, ANSWERS) as offering:
+            await offering.send(received.message, received.fds)
+            await offering.receive()
+        close_all(received.fds)
+        await end.send(Accepted(received.message.number))
+        await old.play(
+            """
+            origin#2 << GET / HTTP/1.1 | host: a |
+            origin#2 >> HTTP/1.1 200 OK | content-length: 2 | | hi\\
+            client << HTTP/1.1 200 OK | content-length: 2 | | hi\\
+            """
+        )
+        end.close()
+
+
 async def test_a_response_in_flight_completes_before_it_moves(serving: Serving) -> None:
     """A54: in the old generation, and the connection is kept."""
     async with generations(serving, http) as (old, new):
@@ -284,6 +331,18 @@ async def test_what_does_not_fit_the_next_configuration_stays(
 
     async with generations(serving, tcp, later) as (old, new):
         await old.play(TALK)
+        new.plane.adopt(channel(old))
+        drain(old)
+        await old.quiet()
+        assert (old.plane.active, new.plane.active) == (1, 0)
+        await old.play(TALK)
+
+
+async def test_a_tunnel_whose_request_would_be_refused_stays(serving: Serving) -> None:
+    """A56: the next configuration allows fewer header fields than it had."""
+    later = partial(http, WEBSOCKET + "max_headers_count: 1,")
+    async with generations(serving, partial(http, WEBSOCKET), later) as (old, new):
+        await old.play(UPGRADE + TALK)
         new.plane.adopt(channel(old))
         drain(old)
         await old.quiet()
@@ -354,14 +413,64 @@ async def test_without_the_acknowledgement_it_comes_back(
         await client.say(b"is anybody there?")
         await old.quiet()
         assert (await old.party("origin")).unasked() == b""
-        for fd in received.fds:
-            os.close(fd)
+        close_all(received.fds)
         if answers:
             await end.send(Declined(received.message.number, "for a test"))
         else:
             end.close()
         await old.play(f"origin << is anybody there?\\\n{TALK}")
         end.close()
+
+
+async def test_what_a_dead_worker_has_offered_is_taken(serving: Serving) -> None:
+    """Though nobody hears the answers any more, not even that one of them is no."""
+    async with serving(tcp()) as old, serving(tcp(endpoints=old.origin.name), alone=False) as new:
+        await old.play(TALK)
+        end = Channel(channel(old), OFFERS)
+        drain(old)
+        received = await end.receive()
+        mine, theirs = channel_pair()
+        with Channel(mine, ANSWERS) as dead:
+            unknown = attrs.evolve(received.message, listener="unknown")
+            await dead.send(unknown, received.fds)
+            await dead.send(received.message, received.fds)
+        await end.send(Accepted(received.message.number))
+        close_all(received.fds)
+        await old.empty()
+        new.plane.adopt(theirs)
+        await old.play(TALK)
+        assert new.plane.active == 1
+        old.leave()
+        end.close()
+
+
+async def test_who_has_no_descriptors_left_says_so(
+    serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it could not take stays where it was."""
+    async with generations(serving) as (old, new):
+        await old.play(TALK)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        offers = channel(old)
+        new.plane.adopt(offers)
+        highest = max(map(int, os.listdir("/proc/self/fd")))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, limits[1]))
+        fillers = list(take_descriptors())
+        drain(old)
+        await old.quiet()
+        for fd in fillers:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        await old.play(TALK)
+        assert (old.plane.active, new.plane.active) == (1, 0)
+    assert "descriptors beyond this process's limit" in caplog.text
+
+
+def take_descriptors() -> Iterator[int]:
+    """Take all that the process may have."""
+    with suppress(OSError):
+        while True:
+            yield os.open("/dev/null", os.O_RDONLY)
 
 
 async def test_nobody_moves_any_more_when_the_next_generation_is_dead(serving: Serving) -> None:
@@ -372,6 +481,33 @@ async def test_nobody_moves_any_more_when_the_next_generation_is_dead(serving: S
         old.plane.undrain(Cause.RESTART)
         await old.play(TALK)
         assert old.plane.active + new.plane.active == 1
+
+
+async def test_what_is_left_of_a_failed_generation_does_not_disturb_the_next(
+    serving: Serving,
+) -> None:
+    """Its workers may outlive it: what the next one was offered stays untouched when they go."""
+    async with serving(tcp()) as old:
+        await old.play(TALK)
+        left = Channel(channel(old), OFFERS)
+        drain(old)
+        declined = await left.receive()
+        close_all(declined.fds)
+        await left.send(Declined(declined.message.number, "for a test"))
+        await old.quiet()
+        old.plane.undrain(Cause.RESTART)
+        following = Channel(channel(old), OFFERS)
+        drain(old)
+        offered = await following.receive()
+        left.close()
+        await old.quiet()
+        client = await old.party("client")
+        await client.say(b"is anybody there?")
+        await old.quiet()
+        assert (await old.party("origin")).unasked() == b""
+        close_all(offered.fds)
+        following.close()
+        await old.play("origin << is anybody there?\\")
 
 
 async def test_more_than_a_window_of_them_move(serving: Serving) -> None:

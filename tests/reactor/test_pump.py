@@ -77,6 +77,27 @@ async def test_bytes_and_end_that_came_before_the_pump_are_moved(
         assert await read_all(relay.client) == b"bird"
 
 
+async def test_an_interruption_does_not_cut_last_words(reactor: Reactor) -> None:
+    """Their speaker is gone: what is left of them flows to the end."""
+    words = stuff(100_000)
+    async with open_relay(reactor, "tcp", buffer=4096) as relay:
+        relay.back = Flow(relay.up, relay.down, held=words)
+        pump = relay.pump()
+        reset(relay.server)
+
+        async def run() -> None:
+            with pytest.raises((ConnectionResetError, BrokenPipeError)):
+                await pump.run()
+            relay.down.shutdown_write()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run)
+            while pump.broken is None:
+                await turns()
+            pump.interrupt(ValueError("not now"))
+            assert await read_all(relay.client) == words
+
+
 @pytest.mark.parametrize("bulk", [False, True])
 async def test_a_reader_that_reads_nothing_stops_the_source(
     reactor: Reactor, kind: str, *, bulk: bool

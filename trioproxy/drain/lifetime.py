@@ -182,7 +182,7 @@ class Lifetime:
     @property
     def drained(self) -> bool:
         """Whether its ladder says that it may not stay where it stands, or silent for so long."""
-        if self.stands is Stand.LIFE and self.quiet < self.timeout and self.noticed:
+        if self.stands is Stand.FLOW and self.quiet < self.timeout and self.noticed:
             return True
         return self.ladder is not STAY and trio.current_time() >= self._rung()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
 
 from trioproxy.codec.websocket import FrameTracker, close_frame
+from trioproxy.reactor.flow import COPY_SIZE
 
 if TYPE_CHECKING:
     from trioproxy.reactor.flow import Flow
@@ -44,7 +46,7 @@ class Goodbye:
         back.tap = self.back.feed
 
     async def say(self, forth: Flow, back: Flow) -> None:
-        """Let each direction come to the end of a frame, then close it; raises OSError."""
+        """Let each direction come to the end of a frame, close it, and hear its source out."""
         async with trio.open_nursery() as nursery:
             mask = os.urandom(4)  # RFC 6455 section 5.3: a client's mask cannot be guessed
             nursery.start_soon(part, forth, self.forth, close_frame(self.code, mask))
@@ -52,17 +54,30 @@ class Goodbye:
 
 
 async def part(flow: Flow, tracker: FrameTracker, frame: bytes) -> None:
-    """Send on what is left of a frame, then a last one, and FIN."""
+    """Close one direction, by `frame` if it can; who is gone has no need of it.
+
+    What the source says after that is lost, but a close with unread input would reset it.
+    """
     if flow.ended:
         return
+    with suppress(OSError):
+        await say_last(flow, tracker, frame)
+    flow.sink.shutdown_write()
+    with suppress(OSError):
+        while await flow.source.receive():
+            pass
+
+
+async def say_last(flow: Flow, tracker: FrameTracker, frame: bytes) -> None:
+    """Send on what is left of a frame, then a last one; raises OSError."""
     held = bytes(flow.held)
     tracker.feed(held)
     await flow.sink.send(held)
     while not tracker.boundary:
-        data = await flow.source.receive(tracker.left or 1)  # a header's length shows as it comes
+        # A header's length shows as it comes; a payload's may be said to be anything.
+        data = await flow.source.receive(min(tracker.left, COPY_SIZE) or 1)
         if not data:
             return
         tracker.feed(data)
         await flow.sink.send(data)
     await flow.sink.send(frame)
-    flow.sink.shutdown_write()

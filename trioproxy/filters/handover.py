@@ -82,81 +82,52 @@ class Waiting:
         self.accepted = False
 
 
-class HandOver:
-    """The offering end. `stay` is called with each connection that cannot go."""
+class Successor:
+    """A worker of the next generation, at the other end of `sock`: what it was offered, and said.
 
-    def __init__(self) -> None:
-        self.stay: Callable[[Lifetime], None] = lambda _lifetime: None
+    It may live on for a while though its generation has failed, and another one has come.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.open = True
         self.accepted = 0
         self.declined = 0
-        self._channel: Channel[Answer] | None = None
+        self._channel = Channel(sock, ANSWERS)
         self._waiting: dict[int, Waiting] = {}
         self._numbers = itertools.count()
         self._answers = trio.lowlevel.ParkingLot()
 
     def __repr__(self) -> str:
-        return f"<HandOver {self.accepted} accepted, {len(self._waiting)} waiting>"
-
-    @property
-    def open(self) -> bool:
-        """Whether offers are made."""
-        return self._channel is not None
-
-    def begin(self, sock: socket.socket) -> Channel[Answer]:
-        """Make offers over this channel; `hear` on it is to be run next."""
-        self._channel = Channel(sock, ANSWERS)
-        return self._channel
+        return f"<Successor {self.accepted} accepted, {len(self._waiting)} waiting>"
 
     def end(self) -> None:
         """Make no more offers; those that are made wait for their answers."""
-        self._channel = None
+        self.open = False
         self._answers.unpark_all()
 
-    async def hear(self, channel: Channel[Answer]) -> None:
+    async def hear(self) -> None:
         """Hear answers until the other side is gone: then what is not answered is declined."""
-        with channel:
+        with self._channel:
             with suppress(ChannelError):
                 while True:
-                    self._answer((await channel.receive()).message)
+                    self._answer((await self._channel.receive()).message)
             self.end()
             for number in list(self._waiting):
                 self._answer(Declined(number, "the next generation is gone"))
 
-    async def room(self) -> bool:
-        """Wait until one more offer may be made; returns whether offers are made at all."""
+    async def room(self) -> None:
+        """Wait until one more offer may be made, or none at all."""
         while self.open and len(self._waiting) >= WINDOW:
             await self._answers.park()
-        return self.open
 
-    async def offer(
-        self, connection: Connection, offer: Offer, upstream: UpstreamConnection | None = None
-    ) -> bool:
-        """Offer a connection and wait for the answer; returns whether it has moved.
-
-        Then it is closed on this side. If not, it stays, and `stay` has been called.
-        """
-        transports = [connection.transport] + ([upstream.transport] if upstream else [])
-        for transport in transports:
-            transport.shared = True
-        if await self._commit(offer, [transport.fd for transport in transports]):
-            connection.moved = True
-            connection.transport.close()
-            if upstream is not None:
-                upstream.depart()
-            return True
-        for transport in transports:
-            transport.shared = False
-        self.stay(connection.lifetime)
-        return False
-
-    async def _commit(self, offer: Offer, fds: list[int]) -> bool:
-        channel = self._channel
-        if channel is None:
+    async def commit(self, offer: Offer, fds: list[int]) -> bool:
+        """Make an offer and wait for the answer; returns whether it was accepted."""
+        if not self.open:
             return False
         number = next(self._numbers)
         waiting = self._waiting[number] = Waiting()
         try:
-            await channel.send(attrs.evolve(offer, number=number), fds)
+            await self._channel.send(attrs.evolve(offer, number=number), fds)
         except ChannelError:  # it was not delivered
             self._waiting.pop(number, None)
             return False
@@ -174,3 +145,56 @@ class HandOver:
             self.declined += 1
         waiting.answered.set()
         self._answers.unpark()
+
+
+class HandOver:
+    """The offering end. `stay` is called with each connection that cannot go."""
+
+    def __init__(self) -> None:
+        self.stay: Callable[[Lifetime], None] = lambda _lifetime: None
+        self._successor: Successor | None = None
+
+    def __repr__(self) -> str:
+        return f"<HandOver to {self._successor}>"
+
+    @property
+    def open(self) -> bool:
+        """Whether offers are made."""
+        return self._successor is not None and self._successor.open
+
+    def begin(self, sock: socket.socket) -> Successor:
+        """Make offers to whoever is at the other end; to `hear` them is to be run next."""
+        self._successor = Successor(sock)
+        return self._successor
+
+    def end(self) -> None:
+        """Make no more offers."""
+        if self._successor is not None:
+            self._successor.end()
+
+    async def room(self) -> None:
+        """Wait until one more offer may be made, or none at all."""
+        if self._successor is not None:
+            await self._successor.room()
+
+    async def offer(
+        self, connection: Connection, offer: Offer, upstream: UpstreamConnection | None = None
+    ) -> bool:
+        """Offer a connection and wait for the answer; returns whether it has moved.
+
+        Then it is closed on this side. If not, it stays, and `stay` has been called.
+        """
+        transports = [connection.transport] + ([upstream.transport] if upstream else [])
+        for transport in transports:
+            transport.shared = True
+        fds = [transport.fd for transport in transports]
+        if self._successor is not None and await self._successor.commit(offer, fds):
+            connection.moved = True
+            connection.transport.close()
+            if upstream is not None:
+                upstream.depart()
+            return True
+        for transport in transports:
+            transport.shared = False
+        self.stay(connection.lifetime)
+        return False

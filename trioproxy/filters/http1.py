@@ -37,6 +37,7 @@ class Http1Connection:
     """Reads requests, has the manager run each through its filters, and keeps the connection."""
 
     __slots__ = (
+        "_first",
         "_parting",
         "_writer",
         "connection",
@@ -52,7 +53,9 @@ class Http1Connection:
         self.manager = manager
         self.transport = connection.transport
         self.reader = Reader(connection.transport)
-        self.requests = 0
+        inheritance = connection.inheritance
+        self.requests = inheritance.offer.requests if inheritance else 0
+        self._first = self.requests + 1
         self.exchange: Exchange | None = None
         self._parting = False
         self._writer = ResponseWriter(self)
@@ -93,7 +96,7 @@ class Http1Connection:
         writer.begin(body)
         record = self._record(request)
         self.exchange = exchange = Exchange(self.connection, writer, request, body, record)
-        if self.requests == 1 or not request.keep_alive:
+        if self.requests == self._first or not request.keep_alive:
             self.transport.look_ahead()  # later ones come behind a look of the reactor
         if self.transport.hangup and not body.done:
             self._hung_up(0)
@@ -153,7 +156,7 @@ class Http1Connection:
         goodbye = Goodbye(manager.config.websocket_close_code, *frames) if frames else None
         tunnel = Tunnel(upstream, to_bytes(offer.back), manager.tunnel_idle_timeout, goodbye)
         record = Record.of(offer.facts, perf_counter())
-        self.requests, head = offer.requests, to_bytes(offer.head)
+        head = to_bytes(offer.head)
         record.request = manager.codec.parse_request(head.removesuffix(HEAD_END))
         manager.stats.downstream_rq_active.add()
         try:
@@ -243,6 +246,8 @@ class Http1Connection:
             stats.downstream_cx_max_duration_reached.add()
         elif lifetime.drained:
             stats.downstream_cx_drain_close.add()
+            if lifetime.stands is Stand.STREAM:  # a part of a request: RFC 9110 section 15.5.9
+                self._answer_nowait(408)
         elif lifetime.stands is Stand.IDLE:
             stats.downstream_cx_idle_timeout.add()
         else:

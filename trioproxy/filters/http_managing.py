@@ -7,6 +7,7 @@ from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
+from trioproxy.codec.errors import MalformedMessage
 from trioproxy.codec.h1 import Codec
 from trioproxy.errors import DownstreamClosed, FilterFailed, ProxyError
 from trioproxy.filters.chain import chain
@@ -15,10 +16,11 @@ from trioproxy.filters.handover import missing_host
 from trioproxy.filters.http.routing import RouteTable
 from trioproxy.filters.http.tools import HttpTools
 from trioproxy.filters.http1 import Http1Connection
-from trioproxy.filters.offer import HTTP1, TUNNEL
+from trioproxy.filters.offer import HTTP1, TUNNEL, to_bytes
 from trioproxy.filters.tools import prepared
 from trioproxy.filters.tunnel import Tunnel
 from trioproxy.stats.downstream import HttpStats
+from trioproxy.wire.reader import HEAD_END
 
 if TYPE_CHECKING:
     from trioproxy.accesslog.record import Record
@@ -100,6 +102,10 @@ class HttpManaging:
             return ""
         if offer.kind != TUNNEL or not self.config.upgrades:
             return "nothing is upgraded here"
+        try:
+            self.codec.parse_request(to_bytes(offer.head).removesuffix(HEAD_END))
+        except MalformedMessage as error:
+            return f"its request would not do here: {error.detail}"
         return missing_host(self.tools.clusters, offer)
 
     async def run(self, exchange: Exchange) -> None:

@@ -86,7 +86,8 @@ class Relay:
                 except Moving:
                     continue
                 except Closing:
-                    return await self._part()
+                    assert self._goodbye is not None
+                    return await self._goodbye.say(self._forth, self._back)
         finally:
             lifetime.mover = None
 
@@ -95,11 +96,6 @@ class Relay:
 
     def _close(self) -> None:
         self._pump.interrupt(Closing())
-
-    async def _part(self) -> None:
-        assert self._goodbye is not None
-        await self._goodbye.say(self._forth, self._back)
-        await self._client.linger()
 
     async def _offer(self) -> bool:
         held = to_text(self._forth.held), to_text(self._back.held)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from trioproxy.filters.handover import Inheritance
 from trioproxy.filters.offer import HTTP1, Accepted, Declined
-from trioproxy.restart.packets import ChannelError, close_all
+from trioproxy.restart.packets import BadMessage, ChannelError, close_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from trioproxy.filters.offer import Offer
+    from trioproxy.filters.offer import Answer, Offer
     from trioproxy.listener.listener import Listener
     from trioproxy.restart.channel import Channel
 
@@ -31,10 +31,15 @@ class Adoption:
     async def run(self) -> None:
         """Take what can be taken; the rest goes back at once."""
         count = 0
-        with self._channel, suppress(ChannelError):
-            while True:
-                received = await self._channel.receive()
-                count += await self._consider(received.message, received.fds)
+        with self._channel:
+            try:
+                while True:
+                    received = await self._channel.receive()
+                    count += await self._consider(received.message, received.fds)
+            except BadMessage as error:
+                log.warning("taking over no more connections: %s", error)
+            except ChannelError:
+                log.debug("no more connections will come")
         if count:
             log.info("took over %d connections", count)
 
@@ -44,14 +49,17 @@ class Adoption:
         if reason:
             close_all(fds)
             log.debug("declining a connection: %s", reason)
-            await self._channel.send(Declined(offer.number, reason))
+            await self._answer(Declined(offer.number, reason))
             return False
         client, *upstream = (socket.socket(fileno=fd) for fd in fds)
         inheritance = Inheritance(offer, upstream[0] if upstream else None)
-        with suppress(ChannelError):  # who dies now has let go of it as well
-            await self._channel.send(Accepted(offer.number))
+        await self._answer(Accepted(offer.number))
         self._listeners[offer.listener].adopt(client, inheritance)
         return True
+
+    async def _answer(self, answer: Answer) -> None:
+        with suppress(ChannelError):  # who is dead has let go of it; other offers of theirs wait
+            await self._channel.send(answer)
 
     def _refusal(self, offer: Offer, fds: Sequence[int]) -> str:
         """Return why not; empty where nothing speaks against it."""

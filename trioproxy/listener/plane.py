@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from trioproxy.accesslog.writer import AccessLogs
     from trioproxy.drain.lifetime import Lifetime
-    from trioproxy.filters.offer import Answer
+    from trioproxy.filters.handover import Successor
     from trioproxy.filters.tools import Tools
     from trioproxy.listener.listener import Listener
 
@@ -179,14 +179,15 @@ class Plane:
         with trio.move_on_after(seconds):
             await self.emptied()
 
-    async def _hear(self, channel: Channel[Answer]) -> None:
+    async def _hear(self, successor: Successor) -> None:
         """Hear what becomes of the offers; then whoever did not move has to leave after all."""
-        handover = self._tools.handover
-        await handover.hear(channel)
-        for lifetime in self._lifetimes():
-            self.stay(lifetime)
-        if handover.accepted or handover.declined:
-            log.info("handed over %d connections, %d stayed", handover.accepted, handover.declined)
+        await successor.hear()
+        if not self._tools.handover.open:  # else there is another one to move to
+            for lifetime in self._lifetimes():
+                self.stay(lifetime)
+        moved, stayed = successor.accepted, successor.declined
+        if moved or stayed:
+            log.info("handed over %d connections, %d stayed", moved, stayed)
 
     async def _move(self) -> None:
         """Have those move that wait for something, as soon as they do, a window at a time."""

@@ -67,11 +67,12 @@ class Pump:
         """
         self._attach(self)
         try:
-            while self._interruption is None and self.turn():
-                await checkpoint()
-            if not self.done and self._interruption is None:
-                self._task = current_task()
-                await wait_task_rescheduled(self._abort)
+            while not self._over:
+                if self.turn():
+                    await checkpoint()
+                elif not self._over:
+                    self._task = current_task()
+                    await wait_task_rescheduled(self._abort)
         finally:
             self.flows[0].source.reactor.forget(self)
             self._attach(None)
@@ -84,7 +85,10 @@ class Pump:
             raise interruption
 
     def interrupt(self, error: Exception) -> None:
-        """Have `run` raise `error` as soon as it can, unless it is done; it may be run again."""
+        """Have `run` raise `error` as soon as it can; it may be run again.
+
+        Not where it is done, nor where a socket has failed: then the last words still flow.
+        """
         self._interruption = error
         self._finish()
 
@@ -92,6 +96,10 @@ class Pump:
     def done(self) -> bool:
         """Whether all flows are."""
         return not (self.flows[0].flag or self.flows[-1].flag)
+
+    @property
+    def _over(self) -> bool:
+        return self.done or (self._interruption is not None and self._failure is None)
 
     def turn(self) -> bool:
         """Take a step with each flow that can; returns whether there is more to do at once."""
