@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,8 +19,8 @@ from trioproxy.restart.protocol import Terminate, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from conftest import Instance
     from sites import Site
 
 
@@ -99,6 +101,10 @@ def test_listeners_are_added_and_removed(site: Site) -> None:
         with pytest.raises(ConnectionRefusedError):
             get(port)
         assert not path.exists()
+        # What is not wanted, the child keeps no hold of: who has a port, has it.
+        assert len(sockets_of(parent) & sockets_of(child)) == len(
+            ["control", "admin", "web", "web"]
+        )
         assert get(child.ports["added"]) == "two"
         assert unfinished.finish() == "fixed"
     assert parent.wait_gone() == 0
@@ -113,6 +119,11 @@ def test_listeners_are_added_and_removed(site: Site) -> None:
     with pytest.raises(ConnectionRefusedError):
         get(child.ports["added"])
     assert get(grandchild.ports["web"]) == "one"
+
+
+def sockets_of(instance: Instance) -> set[str]:
+    links = [os.readlink(entry) for entry in Path(f"/proc/{instance.pid}/fd").iterdir()]
+    return {link for link in links if link.startswith("socket:")}
 
 
 @pytest.mark.parametrize("hosts", [("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1")])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sites import Site
 
 Stage: TypeAlias = Callable[[ScriptedParent], None]
+REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 SILENT = "the parent is silent for 0.5 s"
 
 
@@ -41,11 +42,11 @@ def parent(site: Site) -> Iterator[ScriptedParent]:
         yield parent
 
 
-def configure(site: Site, parent: ScriptedParent, silent: str) -> None:
+def configure(site: Site, parent: ScriptedParent, silent: str, *more: object) -> None:
     hot_restart = {"parent_silent": {"after": "0.5s", "then": silent}}
     drain = {"parent_shutdown_time": "0s"}
     listener = web("two", f"127.0.0.1:{parent.port}")
-    site.configure(listener, hot_restart=hot_restart, drain=drain)
+    site.configure(listener, *more, hot_restart=hot_restart, drain=drain)
 
 
 def check_serves(site: Site, child: Instance) -> None:
@@ -92,11 +93,19 @@ def test_a_silent_parent_is_given_up_upon(site: Site, parent: ScriptedParent, st
 
 @pytest.mark.parametrize("stage", [ScriptedParent.meet, ScriptedParent.welcome])
 def test_a_silent_parent_is_done_without(site: Site, parent: ScriptedParent, stage: Stage) -> None:
-    """A30: then: bind. The kernel deals connections out to both."""
-    configure(site, parent, "bind")
-    child = site.start(1)
-    stage(parent)
-    child.wait_serving()
+    """A30: then: bind. The kernel deals connections to a port out to both."""
+    path = site.directory / "unix"
+    configure(site, parent, "bind", web("two", f"unix:{path}", "unix"))
+    with socket.socket(socket.AF_UNIX) as parents:
+        parents.bind(str(path))
+        parents.listen()
+        child = site.start(1)
+        stage(parent)
+        child.wait_serving()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            client.sendall(REQUEST)
+            assert b"two" in client.recv(1000)
     assert any(f"{SILENT}; starting without it" in line for line in child.log)
     assert any("no next generation will find this one" in line for line in child.log)
     with ExitStack() as stack:
@@ -108,7 +117,7 @@ def test_a_silent_parent_is_done_without(site: Site, parent: ScriptedParent, sta
 def asking(port: int) -> socket.socket:
     """Open a connection with a request on it."""
     client = socket.create_connection(("127.0.0.1", port), PATIENCE)
-    client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    client.sendall(REQUEST)
     return client
 
 
