@@ -71,9 +71,12 @@ class System:
 
     def told_version(self) -> str:
         """The first line that has a digit of what the program says its version is."""
-        command = [str(self.find()), self.version]
+        program = self.find()
+        command = [str(program), self.version]
         told = subprocess.run(command, capture_output=True, text=True, check=False)
-        lines = (told.stdout + told.stderr).strip().splitlines()
+        # Envoy says where it is installed, too: that is nobody's business.
+        words = (told.stdout + told.stderr).replace(str(program), program.name)
+        lines = words.strip().splitlines()
         return next((line.strip() for line in lines if any(map(str.isdigit, line))), "unknown")
 
 

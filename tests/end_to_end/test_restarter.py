@@ -10,6 +10,7 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
@@ -264,9 +265,11 @@ def test_the_next_restarter_takes_over_from_what_a_killed_one_left(
 
 def test_envoys_restarter_drives_it(tmp_path: Path, command: list[str]) -> None:
     """A14: by RESTART_EPOCH, through the script that the README shows."""
-    (shown,) = re.findall(r"```sh\n(#!.*?)```", README.read_text(), re.DOTALL)
+    (shown,) = re.findall(r"```sh\n( *#!.*?) *```", README.read_text(), re.DOTALL)
     script = tmp_path / "start"
-    script.write_text(shown.replace("trioproxy -c /etc/trioproxy/proxy.yaml", " ".join(command)))
+    script.write_text(
+        dedent(shown).replace("trioproxy -c /etc/trioproxy/proxy.yaml", " ".join(command))
+    )
     script.chmod(0o755)
     service = Service(tmp_path, free_port(), [sys.executable, str(ENVOYS), str(script)])
     try:
