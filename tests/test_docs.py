@@ -69,16 +69,19 @@ def slugs(path: Path) -> set[str]:
 def options_of(program: str) -> frozenset[str]:
     """The options that a program of ours says it has."""
     commands = {
-        "trioproxy": ["-m", "trioproxy", "--help"],
-        "trioproxy-hot-restarter": ["scripts/hot_restarter.py", "--help"],
-        "scripts/bench": ["-m", "benchmarks", "--help"],
-        "scripts/soak": ["-m", "soak", "--help"],
+        "trioproxy": [["-m", "trioproxy"], ["-m", "trioproxy", "drain"]],
+        "trioproxy-hot-restarter": [["scripts/hot_restarter.py"]],
+        "scripts/bench": [["-m", "benchmarks"]],
+        "scripts/soak": [["-m", "soak"]],
     }
     if program not in commands:
         return frozenset(OPTION.findall((ROOT / program).read_text()))
-    command = [sys.executable, *commands[program]]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    return frozenset(OPTION.findall(done.stdout)) | {"--markdown", "--wait"}  # of its commands
+    helps = [help_of([sys.executable, *command, "--help"]) for command in commands[program]]
+    return frozenset(OPTION.findall("".join(helps))) | {"--markdown"}
+
+
+def help_of(command: list[str]) -> str:
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
 @cache
