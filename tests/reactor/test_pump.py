@@ -77,13 +77,16 @@ async def test_bytes_and_end_that_came_before_the_pump_are_moved(
         assert await read_all(relay.client) == b"bird"
 
 
-async def test_an_interruption_does_not_cut_last_words(reactor: Reactor) -> None:
+@pytest.mark.parametrize("before", [False, True])
+async def test_an_interruption_does_not_cut_last_words(reactor: Reactor, *, before: bool) -> None:
     """Their speaker is gone: what is left of them flows to the end."""
     words = stuff(100_000)
     async with open_relay(reactor, "tcp", buffer=4096) as relay:
         relay.back = Flow(relay.up, relay.down, held=words)
         pump = relay.pump()
         reset(relay.server)
+        if before:
+            await turns()
 
         async def run() -> None:
             with pytest.raises((ConnectionResetError, BrokenPipeError)):

@@ -25,6 +25,10 @@ class Ladder:
             min(self.life, other.life),
         )
 
+    def patient(self, until: float) -> Ladder:
+        """Return the ladder of one that has just come: time to say something, if there is any."""
+        return attrs.evolve(self, idle=min(max(self.idle, until), self.stream))
+
     def unasked(self) -> Ladder:
         """Return the ladder of a connection that is not asked to leave, but ends with the rest."""
         return Ladder(stream=self.stream, life=self.life)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("trioproxy.listener")
 
 MOVE_AGAIN = 0.1  # seconds, for who was just between two waits
+FIRST_WORDS = 5.0  # seconds in which nobody who comes is closed for having nothing to say
 
 
 @attrs.frozen
@@ -142,7 +143,9 @@ class Plane:
         if moving:
             self._connections.start_soon(self._move)
 
-    def _tell(self, listener: Listener, lifetime: Lifetime, cause: Cause) -> None:
+    def _tell(
+        self, listener: Listener, lifetime: Lifetime, cause: Cause, patient_until: float = 0.0
+    ) -> None:
         drain = self._drains[cause]
         ladder = listener.policy.ladder(
             drain.since,
@@ -152,7 +155,7 @@ class Plane:
         )
         if cause is Cause.RESTART and lifetime.moving:
             ladder = ladder.unasked()
-        lifetime.tighten(ladder, cause)
+        lifetime.tighten(ladder.patient(patient_until), cause)
 
     def undrain(self, cause: Cause) -> None:
         """Withdraw a cause to leave; who was already told goes on leaving."""
@@ -210,7 +213,7 @@ class Plane:
     def arrived(self, listener: Listener, lifetime: Lifetime) -> None:
         """Take note of a new connection: what holds for the others holds for it."""
         for cause in self._drains:
-            self._tell(listener, lifetime, cause)
+            self._tell(listener, lifetime, cause, trio.current_time() + FIRST_WORDS)
 
     def departed(self) -> None:
         """Take note that a connection is gone."""

@@ -113,7 +113,7 @@ class Pump:
                 except OSError as error:
                     self._fail(flow, error)
                 more |= flow.at.ready & flow.flag
-            elif flow.flag and flow.sink.ready & GONE:
+            if flow.flag and flow.sink.ready & GONE and not flow.at.ready & flow.flag:
                 flow.at = flow.sink
                 self._fail(flow, BrokenPipeError(errno.EPIPE, "The peer is gone"))
         if self._progress is not None:
