@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from trioproxy.admin.app import make_app
-from trioproxy.admin.instance import State
+from trioproxy.admin.instance import State, TooLate
 from trioproxy.admin.own_stats import OwnStats
 from trioproxy.admin.view import View
 from trioproxy.config.address import Address
@@ -68,6 +68,7 @@ class FakeInstance:
     addresses: dict[str, Address] = attrs.field(factory=dict)
     log_levels: dict[str, str] = attrs.field(factory=dict)
     told: list[str] = attrs.field(factory=list)
+    too_late: str = ""
 
     async def set_log_level(self, level: str, component: str) -> None:
         self.told.append(f"{component} from {level}")
@@ -92,6 +93,11 @@ class FakeInstance:
 
     async def drain_listeners(self, *, graceful: bool, keep_open: bool) -> None:
         self.told.append(f"drain graceful={graceful} keep_open={keep_open}")
+
+    async def cancel_drain(self) -> None:
+        if self.too_late:
+            raise TooLate(self.too_late)
+        self.told.append("cancel drain")
 
     def ask_to_leave(self) -> None:
         self.told.append("leave")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         ("/drain_listeners", "drain graceful=False keep_open=False"),
         ("/drain_listeners?graceful", "drain graceful=True keep_open=False"),
         ("/drain_listeners?inboundonly&skip_exit", "drain graceful=False keep_open=True"),
+        ("/drain?cancel", "cancel drain"),
     ],
 )
 async def test_a_command_is_passed_on(
@@ -34,6 +35,23 @@ async def test_a_command_is_passed_on(
     answer = await client.post(path)
     assert (answer.status_code, answer.text) == (200, "OK\n")
     assert instance.told == [told]
+
+
+async def test_a_drain_that_cannot_be_undone(
+    client: httpx.AsyncClient, instance: FakeInstance
+) -> None:
+    instance.too_late = "it is gone"
+    answer = await client.post("/drain?cancel")
+    assert (answer.status_code, answer.text) == (409, "it is gone\n")
+
+
+async def test_to_drain_has_a_path_of_its_own(
+    client: httpx.AsyncClient, instance: FakeInstance
+) -> None:
+    answer = await client.post("/drain")
+    assert answer.status_code == 400
+    assert "/drain_listeners" in answer.text
+    assert not instance.told
 
 
 async def test_counters_are_reset_and_gauges_are_not(

@@ -169,6 +169,10 @@ async def serve_admin(broken: str, generation: Generation, sock: socket.socket) 
     """Tell everybody who connects the phase and what the workers report."""
     if broken == "admin":
         raise RuntimeError("this admin is broken")
+    await generation.admin_door.keep(partial(tell_everybody, generation, sock))
+
+
+async def tell_everybody(generation: Generation, sock: socket.socket) -> None:
     listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
     while True:
         async with await listener.accept() as stream:

@@ -149,15 +149,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def ask(port: int, path: str = "/") -> tuple[int, str]:
+def ask(port: int, path: str = "/", method: str = "GET") -> tuple[int, str]:
     """Ask for a page on a new connection; returns the status and what it says."""
     client = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
-        client.request("GET", path)
+        client.request(method, path)
         answer = client.getresponse()
         return answer.status, answer.read().decode()
     finally:
         client.close()
+
+
+def post(port: int, path: str) -> tuple[int, str]:
+    """Command; returns the status and what is said to it."""
+    return ask(port, path, "POST")
 
 
 def get(port: int, path: str = "/") -> str:

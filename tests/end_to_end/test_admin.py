@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from conftest import Instance, Running
+    from prometheus_client import Metric
 
 YAML = """
 admin: {address: 127.0.0.1:0, allow_hosts: [proxy.example]}
@@ -162,3 +164,30 @@ def test_the_servers_own_statistics(proxy: Instance, admin: httpx.Client) -> Non
 @pytest.mark.parametrize(("host", "status"), [("proxy.example", 200), ("evil.example", 403)])
 def test_names_that_the_operator_allows(admin: httpx.Client, host: str, status: int) -> None:
     assert admin.get("/ready", headers={"host": host}).status_code == status
+
+
+def test_prometheus_own_parser_understands_it_all(proxy: Instance, admin: httpx.Client) -> None:
+    """A85: each metric in one piece and of one kind, no series twice, histograms that add up."""
+    ask(proxy, 10)
+    families = list(text_string_to_metric_families(admin.get("/stats/prometheus").text))
+    names = [family.name for family in families]
+    assert len(names) == len(set(names)) > 50
+    assert {family.type for family in families} == {"counter", "gauge", "histogram"}
+    samples = [each for family in families for each in family.samples]
+    series = [(each.name, *sorted(each.labels.items())) for each in samples]
+    assert len(series) == len(set(series))
+    for family in families:
+        if family.type == "histogram":
+            check_histogram(family)
+
+
+def check_histogram(family: Metric) -> None:
+    by_labels: dict[object, dict[str, list[float]]] = {}
+    for sample in family.samples:
+        labels = tuple(sorted(item for item in sample.labels.items() if item[0] != "le"))
+        found = by_labels.setdefault(labels, {"_bucket": [], "_count": [], "_sum": []})
+        found[sample.name.removeprefix(family.name)].append(sample.value)
+    for found in by_labels.values():
+        assert found["_bucket"] == sorted(found["_bucket"])
+        assert found["_bucket"][-1:] == found["_count"]
+        assert len(found["_sum"]) == 1

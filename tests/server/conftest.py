@@ -10,6 +10,7 @@ from server.stand_ins import Diaries, TaskChildren
 from trioproxy.config.address import Address
 from trioproxy.server.log import ProcessLog
 from trioproxy.server.sockets import Wanted, open_sockets
+from trioproxy.server.supervisor import Crew, Supervisor
 from trioproxy.stats.region import Region
 from trioproxy.stats.writer import MAIN
 
@@ -62,3 +63,12 @@ async def children(
     nursery: trio.Nursery, diaries: Diaries, process_log: ProcessLog
 ) -> TaskChildren:
     return TaskChildren(nursery, diaries.open, process_log)
+
+
+@pytest.fixture
+async def supervisor(
+    children: TaskChildren, sockets: Sockets, region: Region, writer: Writer
+) -> Supervisor:
+    """Of two workers, which are tasks and keep diaries."""
+    crew = Crew(0, workers=2, shutdown_time=5, sockets=sockets, region=region.fd, writer=writer)
+    return Supervisor(crew, children, children.regrets.append)

@@ -24,23 +24,12 @@ from trioproxy.server.messages import (
     Suspend,
 )
 from trioproxy.server.place import FIRST_PAUSE, LONGEST_PAUSE, PROVEN, StartFailed
-from trioproxy.server.supervisor import Crew, Supervisor
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from server.stand_ins import Diaries, TaskChildren
-    from trioproxy.server.sockets import Sockets
-    from trioproxy.stats.region import Region
-    from trioproxy.stats.writer import Writer
-
-
-@pytest.fixture
-async def supervisor(
-    children: TaskChildren, sockets: Sockets, region: Region, writer: Writer
-) -> Supervisor:
-    crew = Crew(0, workers=2, shutdown_time=5, sockets=sockets, region=region.fd, writer=writer)
-    return Supervisor(crew, children, children.regrets.append)
+    from trioproxy.server.supervisor import Supervisor
 
 
 async def test_all_are_ready_when_start_returns(

@@ -13,6 +13,7 @@ from trioproxy.admin.config_dump import config_dump
 from trioproxy.admin.endpoint import Command, Reading
 from trioproxy.admin.generations import generations, live
 from trioproxy.admin.guard import Guard
+from trioproxy.admin.instance import TooLate
 from trioproxy.admin.listeners import listeners
 from trioproxy.admin.log_levels import set_levels
 from trioproxy.admin.page import page
@@ -78,6 +79,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         },
     ),
     Reading("/contention", "waiting for locks", facts.contention),
+    Command(
+        "/drain",
+        "undo what /drain_listeners began",
+        commands.cancel_drain,
+        {"cancel": "required; who was told to leave goes on leaving"},
+    ),
     Command("/drain_listeners", "drain the listeners", commands.drain_listeners, DRAINING),
     Reading("/generations", "who serves, who leaves, and how they leave", generations, FORMAT),
     Command("/healthcheck/fail", "answer health checks with 503", commands.fail_health),
@@ -110,7 +117,12 @@ def make_app(view: View, allow_hosts: Collection[str] = ()) -> ASGIApp:
     """Return the application; it also answers to the names `allow_hosts`."""
     app = Starlette(
         routes=[*(endpoint.route(view) for endpoint in ENDPOINTS), LIVE.route(view)],
-        exception_handlers={404: not_found, 405: not_allowed, BadQuery: bad_query},
+        exception_handlers={
+            404: not_found,
+            405: not_allowed,
+            BadQuery: bad_query,
+            TooLate: too_late,
+        },
     )
     app.router.redirect_slashes = False
     return Guard(app, allow_hosts)
@@ -131,6 +143,11 @@ async def not_allowed(request: Request, error: Exception) -> Response:
 async def bad_query(request: Request, error: Exception) -> Response:
     """Answer with what is wrong."""
     return text(f"{error}\n", 400)
+
+
+async def too_late(request: Request, error: Exception) -> Response:
+    """Answer with the reason."""
+    return text(f"{error}\n", 409)
 
 
 def help_text() -> str:

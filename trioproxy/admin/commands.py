@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.background import BackgroundTask
 
+from trioproxy.admin.query import BadQuery
 from trioproxy.admin.responses import ok
 
 if TYPE_CHECKING:
@@ -37,6 +38,15 @@ async def drain_listeners(view: View, query: Query) -> Response:
     graceful, keep_open = "graceful" in query, "skip_exit" in query
     log.info("listeners are drained by request")
     await view.instance.drain_listeners(graceful=graceful, keep_open=keep_open)
+    return ok()
+
+
+async def cancel_drain(view: View, query: Query) -> Response:
+    """Undo what `drain_listeners` began; raises BadQuery where that is not what is said."""
+    if "cancel" not in query:
+        raise BadQuery("expected cancel; to drain, POST to /drain_listeners")
+    log.info("the drain is cancelled by request")
+    await view.instance.cancel_drain()
     return ok()
 
 

@@ -25,6 +25,10 @@ class State(enum.IntEnum):
     INITIALIZING = 3
 
 
+class TooLate(Exception):
+    """What was asked for cannot be done any more; the text says why."""
+
+
 class Instance(Protocol):
     """One generation, as whoever looks in from outside may see and command it."""
 
@@ -92,6 +96,9 @@ class Instance(Protocol):
 
         `graceful`: these are refused only when the time is over; `keep_open`: never.
         """
+
+    async def cancel_drain(self) -> None:
+        """Undo that: let connections in; who was told to leave goes on leaving. Raises TooLate."""
 
     def ask_to_leave(self) -> None:
         """Finish what is in flight and exit."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from functools import partial
 from socket import gethostname
 from typing import TYPE_CHECKING
 
@@ -99,16 +100,15 @@ def serve(options: Options, config: Config) -> int:
 
 
 async def serve_admin(generation: Generation, sock: socket) -> None:
-    """Serve the admin interface of a generation until cancelled."""
-    import trio
-
+    """Serve the admin interface of a generation, while its door is open, until cancelled."""
+    await generation.admin_door.wait_open()
+    # Late: nobody who starts waits for that.
     from trioproxy.admin.admin import open_admin
     from trioproxy.server.instance import AdminInstance
 
-    async with trio.open_nursery() as nursery:
-        allow_hosts = generation.config.admin.allow_hosts if generation.config.admin else ()
-        with open_admin(AdminInstance(generation, nursery), allow_hosts) as admin:
-            await admin.serve(sock)
+    allow_hosts = generation.config.admin.allow_hosts if generation.config.admin else ()
+    with open_admin(AdminInstance(generation), allow_hosts) as admin:
+        await generation.admin_door.keep(partial(admin.serve, sock))
 
 
 def print_schema(arguments: Sequence[str]) -> int:

@@ -31,6 +31,10 @@ class Door:
         self._opened = trio.Event()
         self._serving.cancel()
 
+    async def wait_open(self) -> None:
+        """Return when it is open, or was just now."""
+        await self._opened.wait()
+
     async def keep(self, serve: Callable[[], Awaitable[None]]) -> None:
         """Run `serve` while the door is open, until it ends by itself."""
         while True:

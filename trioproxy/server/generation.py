@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
+from trioproxy.server.admin_drain import AdminDrain
 from trioproxy.server.door import Door
-from trioproxy.server.messages import Accept, Suspend
+from trioproxy.server.messages import Accept, Refuse, Suspend
 from trioproxy.server.place import StartFailed
 from trioproxy.server.sockets import Sharer
 from trioproxy.stats.reader import Reader
@@ -103,6 +104,10 @@ class Generation:
     started: float = attrs.field(factory=trio.current_time)
     admin_door: Door = attrs.field(factory=Door)
     control_door: Door = attrs.field(factory=Door)
+    admin_drain: AdminDrain = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.admin_drain = AdminDrain(self.config.drain, self.sockets, self.supervisor)
 
     @property
     def epoch(self) -> int:
@@ -178,7 +183,9 @@ class Generation:
             if within is None:
                 await trio.sleep(shutdown.lame_duck)
             await self.supervisor.tell(Suspend())
-            await self.supervisor.gather()  # all have obeyed: nobody accepts on what is shut now
+            waiting = {bound.listener for bound in self.sockets.ours}
+            await self.supervisor.tell(Refuse(tuple(waiting)))
+            await self.supervisor.gather()  # all have obeyed, and who waited is let in
             self.sockets.refuse()
             await self.supervisor.shutdown(seconds)
             nursery.cancel_scope.cancel()

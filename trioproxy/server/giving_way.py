@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from trioproxy.restart.channel import channel_pair
+from trioproxy.server.closing import close, reopen
 from trioproxy.server.generation import Phase
-from trioproxy.server.messages import Accept, Drain, Refuse, Resume, Suspend
-from trioproxy.server.sockets import BindFailed, Sharer
+from trioproxy.server.messages import Accept, Drain, Resume
+from trioproxy.server.sockets import Sharer
 
 if TYPE_CHECKING:
     import socket
@@ -28,6 +29,7 @@ def passing_on(generation: Generation) -> Iterator[Sequence[Bound]]:
     If this ends by an error, it has not got them any more.
     """
     sockets = generation.passable
+    generation.admin_drain.lend()
     for bound in sockets:
         bound.sharers.add(Sharer.CHILD)
     try:
@@ -38,8 +40,8 @@ def passing_on(generation: Generation) -> Iterator[Sequence[Bound]]:
         if generation.ending.asked.is_set():
             generation.sockets.refuse()
         else:
-            for bound in sockets:
-                bound.listen()
+            reopen(sockets)
+            generation.admin_drain.take_back()
         raise
 
 
@@ -72,16 +74,9 @@ async def _close(generation: Generation, removed: Sequence[Bound]) -> None:
     """Leave accepting to the next generation, and have nobody accept what it does not want."""
     for bound in removed:
         bound.sharers.discard(Sharer.CHILD)
-        if bound.file is not None:
-            bound.withdraw()
-    workers = generation.supervisor
-    await workers.tell(Suspend())
-    await workers.tell(Refuse(tuple({bound.listener for bound in removed})))
-    await workers.gather()  # all have obeyed, and who waited is let in
+    await close(generation.supervisor, removed)
     generation.admin_door.close()
     generation.control_door.close()
-    for bound in removed:
-        bound.withdraw()
 
 
 async def _drain(generation: Generation, life: float) -> None:
@@ -94,13 +89,10 @@ async def _drain(generation: Generation, life: float) -> None:
 
 
 async def _come_back(generation: Generation, removed: Sequence[Bound]) -> None:
-    for bound in removed:
-        try:
-            bound.restore()
-        except BindFailed as failure:
-            log.error("%s", failure)
+    reopen(removed)
     await generation.supervisor.tell(Resume())
-    await generation.supervisor.tell(Accept())
+    if not generation.admin_drain.closed:
+        await generation.supervisor.tell(Accept())
     generation.admin_door.open()
     generation.control_door.open()
     generation.enter(Phase.SERVING)

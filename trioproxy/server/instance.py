@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
-from trioproxy.admin.instance import State
-from trioproxy.drain.lifetime import Cause
+from trioproxy.admin.instance import State, TooLate
 from trioproxy.server.generation import Generation, Phase
 from trioproxy.server.log import NAMES, ROOT, set_level
-from trioproxy.server.messages import Drain, SetHealth, SetLogLevel, Suspend
+from trioproxy.server.messages import SetHealth, SetLogLevel
 from trioproxy.server.progress import progress_of
 
 if TYPE_CHECKING:
@@ -38,13 +37,9 @@ COMPONENTS = ("admin", "http", "listener", "log", "main", "worker", "zygote")
 
 @attrs.define(eq=False)
 class AdminInstance:
-    """Satisfies `trioproxy.admin.instance.Instance`, where its methods are explained.
-
-    What lasts longer than a request is done in `nursery`.
-    """
+    """Satisfies `trioproxy.admin.instance.Instance`, where its methods are explained."""
 
     generation: Generation
-    nursery: trio.Nursery
 
     @property
     def options(self) -> Options:
@@ -117,26 +112,19 @@ class AdminInstance:
         await self._set_health(failed=False)
 
     async def drain_listeners(self, *, graceful: bool, keep_open: bool) -> None:
-        drain = self.config.drain
-        immediate = drain.strategy == "immediate"
-        await self.generation.supervisor.tell(Drain(drain.time, inf, immediate, Cause.ADMIN.value))
-        if keep_open:
-            return
-        if graceful:
-            self.nursery.start_soon(self._close_after, drain.time)
-        else:
-            await self._close_after(0)
+        closing = inf if keep_open else self.config.drain.time if graceful else 0.0
+        await self.generation.admin_drain.begin(closing)
+
+    async def cancel_drain(self) -> None:
+        if self.generation.ending.asked.is_set():
+            raise TooLate("this instance is leaving")
+        if failures := await self.generation.admin_drain.cancel():
+            raise TooLate("; ".join(map(str, failures)))
 
     async def _set_health(self, *, failed: bool) -> None:
         self.generation.health_failed = failed
         await self.generation.supervisor.tell(SetHealth(failed))
         await self.generation.supervisor.gather()  # all have obeyed
-
-    async def _close_after(self, seconds: float) -> None:
-        await trio.sleep(seconds)
-        await self.generation.supervisor.tell(Suspend())
-        await self.generation.supervisor.gather()
-        self.generation.sockets.refuse()
 
     def ask_to_leave(self) -> None:
         self.generation.ending.ask("/quitquitquit")

@@ -58,7 +58,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 BACKSTOP = 10.0  # seconds past the shutdown time, after which the kernel's alarm ends everything
 
 ServeAdmin: TypeAlias = Callable[[Generation, socket.socket], Awaitable[None]]
-"""Serves the admin interface on a listening socket until it is cancelled."""
+"""Serves the admin interface on a listening socket, while its door is open, until cancelled."""
 
 
 @attrs.frozen
@@ -195,11 +195,11 @@ async def serve(generation: Generation, serve_admin: ServeAdmin) -> None:
     write_files(generation)
     async with trio.open_nursery() as nursery:
         for bound in generation.admin.bound:
-            serve_it = partial(look_after_admin, serve_admin, generation, bound.sock)
-            nursery.start_soon(generation.admin_door.keep, serve_it)
+            nursery.start_soon(look_after_admin, serve_admin, generation, bound.sock)
         for bound in generation.control.bound:
             attend = partial(AsParent(generation, nursery).accept, bound.sock)
             nursery.start_soon(generation.control_door.keep, attend)
+        nursery.start_soon(generation.admin_drain.run)
         async with trio.open_nursery() as starting:
             starting.start_soon(cancel_when, generation.ending.asked, starting.cancel_scope)
             await generation.start(nursery)

@@ -84,8 +84,10 @@ class SocketFile:
                 path.unlink()
 
     def _move(self, path: Path) -> None:
-        if self._is_at(self._path):
-            self._path = self._path.rename(path)
+        for place in (self._shown, self._hidden):  # wherever another process has put it
+            if self._is_at(place):
+                self._path = place.rename(path)
+                return
 
     def _is_at(self, path: Path) -> bool:
         return path.exists() and inode_of(path) == self._inode

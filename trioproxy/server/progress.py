@@ -19,7 +19,7 @@ async def progress_of(generation: Generation) -> Progress:
     names = [listener.name for listener in generation.config.listeners]
     return Progress(
         epoch=generation.epoch,
-        phase=generation.phase.value,
+        phase=", ".join(filter(None, [generation.phase.value, generation.admin_drain.note])),
         listeners=tuple(summed(name, (each.get(name, {}) for each in shares)) for name in names),
     )
 

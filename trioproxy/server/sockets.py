@@ -59,7 +59,8 @@ class Bound:
     """A listen socket, the `index`-th of its listener; `address` is what was configured.
 
     `sharers` are other generations that listen on it, too, and `lent` says that it is systemd's:
-    then neither it nor its file is ours to end.
+    then neither it nor its file is ours to end. `ended`: a Unix socket that was shut never listens
+    again.
     """
 
     listener: str
@@ -71,6 +72,7 @@ class Bound:
     file: SocketFile | None = None
     lent: bool = False
     sharers: set[Sharer] = attrs.field(factory=set)
+    ended: bool = False
 
     @property
     def ours(self) -> bool:
@@ -101,6 +103,7 @@ class Bound:
         """Have the kernel refuse connections, in every process; what is queued is reset."""
         with suppress(OSError):  # one that never listened refuses already
             self.sock.shutdown(socket.SHUT_RDWR)
+            self.ended = self.sock.family == socket.AF_UNIX
 
     def withdraw(self) -> None:
         """Refuse connections until `restore`: a Unix socket only loses its name."""
@@ -110,16 +113,19 @@ class Bound:
             self.refuse()
 
     def restore(self) -> None:
-        """Undo `withdraw`; raises BindFailed."""
+        """Undo `withdraw`, in whichever process that was; raises BindFailed."""
         if self.file is not None:
             self.file.show()
-            return
-        local = self.local
-        self._listen_at(local)
-        # Shut twice, as by two processes, a socket would shut each connection that it accepts; shut
-        # while it listens, it forgets that.
-        self.refuse()
-        self._listen_at(local)
+        elif self.ended:
+            raise BindFailed(f"{self.listener}: {self.address} was closed and cannot be reopened")
+        elif not self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            local = self.local
+            self._listen_at(local)
+            # Shut twice, as by two processes, a socket would shut each connection that it accepts;
+            # shut while it listens, it forgets that.
+            self.refuse()
+            self._listen_at(local)
+        self.listen()
 
     def _listen_at(self, local: Address) -> None:
         with suppress(OSError):  # only what was bound to port 0 has let go of its port
@@ -149,15 +155,19 @@ class Sockets:
             if bound.index == 0:
                 log.info("%s listens on %s", bound.listener, bound.local)
 
+    @property
+    def ours(self) -> list[Bound]:
+        """Those that nobody else has."""
+        return [bound for bound in self.bound if bound.ours]
+
     def refuse(self) -> None:
         """Have the kernel refuse new connections, for all processes that have these sockets.
 
         What is queued is reset: let somebody accept it before. What others have stays.
         """
-        ours = [bound for bound in self.bound if bound.ours]
-        for bound in ours:
+        for bound in self.ours:
             bound.refuse()
-        if ours:
+        if self.ours:
             log.info("listeners refuse connections")
 
     def served_by(self, worker: int, workers: int) -> list[Bound]:
