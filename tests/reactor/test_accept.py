@@ -3,7 +3,7 @@ from __future__ import annotations
 import errno
 import resource
 import socket
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -179,9 +179,8 @@ async def test_where_fds_run_out_midway_what_was_accepted_is_kept(reactor: React
 async def test_another_error_is_raised(reactor: Reactor) -> None:
     with listening(reactor) as acceptor, ExitStack() as clients:
         knock(acceptor, 1, clients)
-        await turns()
-        acceptor.transport.sock.shutdown(socket.SHUT_RDWR)
-        with pytest.raises(OSError, match="Invalid argument"):
+        acceptor.transport.sock = Scripted(acceptor.transport.sock, errno.EFAULT)  # type: ignore[assignment]
+        with pytest.raises(OSError, match="Bad address"):
             await batch(acceptor, 10)
 
 
@@ -200,3 +199,21 @@ async def test_in_two_reactors_a_suspended_one_swallows_nothing() -> None:
             assert {address} == expected
             sock.close()
             suspended.close()
+
+
+async def test_nobody_comes_while_it_is_shut_and_whoever_comes_after_that_is_taken(
+    reactor: Reactor,
+) -> None:
+    with listening(reactor) as acceptor, ExitStack() as clients, trio.fail_after(5):
+        sock = acceptor.transport.sock
+        address = sock.getsockname()
+        sock.shutdown(socket.SHUT_RDWR)
+        await turns()
+        assert acceptor.take(1) == []
+        assert acceptor.take(1) == []
+        with suppress(OSError):  # it has let go of its port if that was any
+            sock.bind(address)
+        sock.listen()
+        knock(acceptor, 1, clients)
+        ((taken, _),) = await batch(acceptor, 1)
+        taken.close()

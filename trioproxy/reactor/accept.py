@@ -35,6 +35,8 @@ LOST = {
     errno.EOPNOTSUPP,
     errno.ENETUNREACH,
 }
+# Another process that has the socket has shut it, and may have it listen again.
+SHUT = errno.EINVAL
 
 
 class Acceptor:
@@ -95,6 +97,9 @@ class Acceptor:
             except OSError as error:
                 if error.errno in LOST:
                     continue
+                if error.errno == SHUT:
+                    self.transport.ready &= ~IN
+                    break
                 if accepted:
                     break
                 raise
