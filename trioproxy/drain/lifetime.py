@@ -81,8 +81,9 @@ class Lifetime:
     `expired` tells afterwards that it was ended by its time, and `stands` where it stood then;
     `abandoned` that it was ended because its peer had left.
 
-    While it is `moving`, whoever has the connection offers it to the next generation as soon as
-    it stands where it can go; `mover` has one that waits there do so at once.
+    While it is `moving`, whoever has the connection offers it to the next generation, from when it
+    is `called` on, as soon as it stands where it can go; `mover` has one that waits there do so at
+    once.
     """
 
     __slots__ = (
@@ -94,6 +95,7 @@ class Lifetime:
         "_sweep",
         "_told",
         "abandoned",
+        "called",
         "expired",
         "ladder",
         "mover",
@@ -120,7 +122,7 @@ class Lifetime:
         self._told: trio.Event | None = None
         self.when = inf
         self.expired = False
-        self.moving = False
+        self.moving = self.called = False
         self.mover: Callable[[], object] | None = None
         self.abandoned = False
 

@@ -82,7 +82,7 @@ class Http1Connection:
         lifetime, manager = self.connection.lifetime, self.manager
         lifetime.stand(Stand.IDLE, manager.idle_timeout)
         try:
-            if lifetime.moving and await self._offer():
+            if lifetime.called and await self._offer():
                 return False
             request = await self._next_request()
         except Moving:
