@@ -84,6 +84,9 @@ class Lifetime:
     While it is `moving`, whoever has the connection offers it to the next generation, from when it
     is `called` on, as soon as it stands where it can go; `mover` has one that waits there do so at
     once.
+
+    `spoken_to` tells of one that stands idle whether its peer has said something that nobody has
+    read yet: then it is not closed for having been idle.
     """
 
     __slots__ = (
@@ -102,6 +105,7 @@ class Lifetime:
         "moving",
         "quiet",
         "scope",
+        "spoken_to",
         "stands",
         "timeout",
         "when",
@@ -124,6 +128,7 @@ class Lifetime:
         self.expired = False
         self.moving = self.called = False
         self.mover: Callable[[], object] | None = None
+        self.spoken_to: Callable[[], bool] | None = None
         self.abandoned = False
 
     def __repr__(self) -> str:
@@ -242,8 +247,15 @@ class Lifetime:
 
     def expire(self) -> None:
         """End the connection: called by the sweep when its time has come."""
-        self.expired = True
-        self.scope.cancel()
+        if not self._spared():
+            self.expired = True
+            self.scope.cancel()
+
+    def _spared(self) -> bool:
+        """Whether it only had to leave while idle, and is not idle any more."""
+        if self.stands is not Stand.IDLE or self.spoken_to is None or self.worn_out:
+            return False
+        return trio.current_time() < self.ladder.life and self.spoken_to()
 
     def _rung(self) -> float:
         if self.stands is Stand.IDLE:
