@@ -76,7 +76,7 @@ async def test_on_the_page(client: httpx.AsyncClient) -> None:
     assert "Connections of epoch 2, 2 of 1,200" in page
     form = '<form method="post" action="/connections/close?id=2.0.17"><button>close</button></form>'
     assert form in page
-    assert "<td>2.0 KiB</td><td>99 B</td>" in page
+    assert '<td title="received">2.0 KiB</td><td title="sent">99 B</td>' in page
     assert page.index("died before it was ready") < page.index("took over")
 
 

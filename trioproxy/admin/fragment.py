@@ -25,14 +25,14 @@ MEANINGS = {
     "last": "until the last has to be gone",
 }
 RUNGS = ("move", "notice", "idle", "stream", "life")
-ROW = ("", "age", "rung", "gone in", "received", "sent", "")
+CELLS = ("age", "rung", "gone in", "received", "sent")
 
 
 def fragment(found: Sequence[Progress], history: Sequence[Attempt]) -> str:
     """Return all of it; generations stand side by side where there is room."""
     cards = "\n".join(map(card, found))
     tables = "\n".join(connections(each) for each in found if each.connections)
-    return f'<div class="cards">\n{cards}\n</div>\n{tables}\n{starts(history)}'
+    return f'<div class="cards">\n{cards}\n</div>\n{starts(history)}\n{tables}'
 
 
 def card(generation: Progress) -> str:
@@ -74,7 +74,7 @@ def cells_of(listener: Listening) -> Iterator[str]:
         if value is None:
             yield "-"
         else:
-            yield duration(value) if column in {"next", "last"} else f"{value:,}"
+            yield f"{value:,.0f} s" if column in {"next", "last"} else f"{value:,}"
 
 
 def total(speaking: Speaking) -> int:
@@ -93,10 +93,10 @@ def connections(generation: Progress) -> str:
     """Return the table of those connections of a generation that are told of one by one."""
     count, shown = open_of(generation), len(generation.connections)
     which = "" if shown >= count else f", {shown} of {count:,}: who leaves last, or is oldest"
-    head = "".join(f"<th>{name}</th>" for name in ROW)
+    head = "".join(f"<th>{name}</th>" for name in ("", *CELLS, ""))
     rows = (connection(generation.epoch, each) for each in generation.connections)
     title = escape(f"Connections of epoch {generation.epoch}{which}")
-    return f"<h3>{title}</h3>\n{scroll(head, rows)}"
+    return f"<h3>{title}</h3>\n{scroll(head, rows, 'each')}"
 
 
 def connection(epoch: int, standing: Standing) -> str:
@@ -112,19 +112,21 @@ def connection(epoch: int, standing: Standing) -> str:
     )
     action = f"/connections/close?id={epoch}.{standing.worker}.{standing.number}"
     form = f'<form method="post" action="{action}"><button>close</button></form>'
-    told = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+    told = "".join(
+        f'<td title="{name}">{escape(cell)}</td>' for name, cell in zip(CELLS, cells, strict=True)
+    )
     return f"<td>{peer}<small>{what}</small></td>{told}<td>{form}</td>"
 
 
 def starts(history: Sequence[Attempt]) -> str:
     """Return the table of starts, the latest first."""
-    head = "<th></th><th>epoch</th><th>took</th><th>outcome</th>"
+    head = "<th></th><th>epoch</th><th>took</th>"
     rows = (
-        f"<td>{moment(each.at)}</td><td>{each.epoch}</td><td>{each.seconds:.2f} s</td>"
-        f'<td class="of">{escape(each.outcome)}</td>'
+        f"<td>{escape(each.outcome)}<small>{moment(each.at)}</small></td>"
+        f"<td>{each.epoch}</td><td>{each.seconds:.2f} s</td>"
         for each in reversed(history)
     )
-    return f"<h2>Starts</h2>\n{scroll(head, rows)}"
+    return f"<h3>Starts</h3>\n{scroll(head, rows)}"
 
 
 def moment(at: float) -> str:
@@ -132,7 +134,10 @@ def moment(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def scroll(head: str, rows: Iterable[str]) -> str:
-    """Return a table that a narrow screen scrolls by itself; a row is its cells."""
+def scroll(head: str, rows: Iterable[str], kind: str = "") -> str:
+    """Return a table that a narrow screen scrolls by itself; a row is its cells.
+
+    Of the kind `each`, a narrow screen shows the cells of a row below each other.
+    """
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
-    return f'<div class="scroll"><table>\n<tr>{head}</tr>\n{body}\n</table></div>'
+    return f'<div class="scroll {kind}"><table>\n<tr>{head}</tr>\n{body}\n</table></div>'
