@@ -70,6 +70,8 @@ async def test_who_is_not_told_yet_comes_to_its_notice(
         proxy.plane.drain(Cause.ADMIN, 600.0, inf, immediate=False)
         assert listening(proxy)["protocols"] == {"HTTP/1.1": {"notice": 1}}
         assert listening(proxy)["told"] == 0
+        assert 150.0 <= cast("float", listening(proxy)["next"]) < 300.0
+        assert "last" not in listening(proxy)  # nobody is ever cut
 
 
 async def test_a_connection(serving: Serving, mock_clock: MockClock) -> None:

@@ -43,15 +43,17 @@ def progress(living: Living) -> dict[str, object]:
         idle += lifetime.stands is Stand.IDLE
         told += lifetime.ladder.notice <= now
         moving += lifetime.moving
-        if lifetime.ladder.life < inf:
+        if lifetime.ladder is not STAY:
             first, last = min(first, lifetime.when), max(last, lifetime.ladder.life)
         if connection is not None:
             rungs = protocols.setdefault(connection.protocol, {})
             rung = rung_of(lifetime, now)
             rungs[rung] = rungs.get(rung, 0) + 1
     found: dict[str, object] = {"open": len(living), "idle": idle, "told": told, "moving": moving}
-    if last > -inf:
-        found |= {"next": max(first - now, 0.0), "last": max(last - now, 0.0)}
+    if first < inf:
+        found["next"] = max(first - now, 0.0)
+    if -inf < last < inf:
+        found["last"] = max(last - now, 0.0)
     return found | {"protocols": protocols}
 
 
