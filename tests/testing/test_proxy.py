@@ -145,6 +145,7 @@ async def test_the_last_but_one_has_10_seconds(autojump_clock: MockClock) -> Non
 
 
 async def test_a_drain_begins_and_is_withdrawn(autojump_clock: MockClock) -> None:
+    """A62: who was told goes on leaving, who was not stays."""
     async with open_proxy(BOTH) as proxy:
         for _ in range(40):
             await proxy.connect()
