@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from trioproxy.admin.query import Query
     from trioproxy.admin.view import View
-    from trioproxy.config.cluster import Cluster, Endpoint
+    from trioproxy.config.cluster import Cluster
+    from trioproxy.config.endpoint import Endpoint
 
 COUNTERS = ("cx_connect_fail", "cx_total", "rq_error", "rq_success", "rq_timeout", "rq_total")
 GAUGES = ("cx_active", "rq_active")

@@ -4,23 +4,9 @@ from typing import Annotated, ClassVar, Literal
 
 import attrs
 
-from trioproxy.config.address import Address
-from trioproxy.config.marks import Count, Declares, Invalid, Later, Length, Name, Range, Unique
+from trioproxy.config.endpoint import Endpoint, check_localities
+from trioproxy.config.marks import Count, Declares, Later, Length, Name, Range, Unique
 from trioproxy.config.units import Seconds
-
-
-@attrs.frozen
-class Endpoint:
-    """One upstream address."""
-
-    short: ClassVar[str] = "address"
-
-    address: Annotated[Address, "Where to connect"]
-    weight: Annotated[int, Range(1, 1_000_000), "Its share of the load beside the others'"] = 1
-
-    def __attrs_post_init__(self) -> None:
-        if self.address.free:
-            raise Invalid("port 0 cannot be connected to", "address")
 
 
 @attrs.frozen
@@ -66,3 +52,6 @@ class Cluster:
     max_connection_duration: Annotated[
         Seconds | None, "A pooled connection that is older takes no new request"
     ] = None
+
+    def __attrs_post_init__(self) -> None:
+        check_localities(self.endpoints, "endpoints")
