@@ -35,7 +35,7 @@ class ClusterManager:
         self.memberships = {each.name: Membership(each, writer, self._changes) for each in clusters}
         # Workers know what is configured: they need not be told.
         self._told = {
-            name: each.members if not any(each.reasons(m.address) for m in each.members) else ()
+            name: each.members if not any(each.reasons(m.key) for m in each.members) else ()
             for name, each in self.memberships.items()
         }
 
