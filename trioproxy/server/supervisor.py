@@ -24,6 +24,7 @@ from trioproxy.server.messages import (
 )
 from trioproxy.server.place import Place
 from trioproxy.stats.server import WatchdogStats
+from trioproxy.upstream.member import pack
 
 if TYPE_CHECKING:
     import socket
@@ -87,7 +88,7 @@ class Supervisor:
 
     async def set_hosts(self, cluster: str, hosts: Sequence[Member]) -> None:
         """Tell all workers, those to come included, all hosts of a cluster."""
-        await self.tell(SetHosts(cluster, tuple(hosts)))
+        await self.tell(SetHosts(cluster, pack(hosts)))
 
     async def hand_over(self, ends: Sequence[socket.socket]) -> None:
         """Give each worker its channel to the next generation; the ends are theirs then."""
