@@ -10,9 +10,10 @@ import trio
 from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow, UpstreamTimeout
 from trioproxy.reactor.epoll import IN
 from trioproxy.reactor.transport import Transport
-from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, HostStats
+from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats
 from trioproxy.upstream.breaker import Breaker
 from trioproxy.upstream.connection import UpstreamConnection, connect
+from trioproxy.upstream.figures import HostFigures
 from trioproxy.upstream.host import Host
 from trioproxy.upstream.lb import Balancer
 from trioproxy.upstream.member import member
@@ -35,7 +36,8 @@ class Cluster:
         self.reactor = tools.reactor
         self.sweep = tools.sweep
         self.stats = ClusterStats(tools.stats, cluster.name)
-        self._tools = tools
+        self._rng = tools.rng
+        self._figures = HostFigures(tools.stats, cluster.name)
         self.hosts: list[Host] = []
         self.update([member(endpoint) for endpoint in cluster.endpoints])
         limits = cluster.circuit_breakers
@@ -59,14 +61,14 @@ class Cluster:
         """
         leaving = {host.member.key: host for host in self.hosts}
         self.hosts = [self._host(each, leaving.pop(each.key, None)) for each in members]
-        self._balancer = Balancer(self.config.lb_policy, self.hosts, self._tools.rng)
+        self._balancer = Balancer(self.config.lb_policy, self.hosts, self._rng)
         for host in leaving.values():
             host.removed = True
             self.drop_idle(host)
 
     def _host(self, member: Member, known: Host | None) -> Host:
         if known is None:
-            return Host(member, HostStats(self._tools.stats, self.name, member.key))
+            return Host(member, self._figures.of(member.key))
         known.become(member)
         return known
 
