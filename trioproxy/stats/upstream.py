@@ -108,6 +108,18 @@ class ClusterStats(Family):
         self._by_class[min(status // 100, 5) - 1].add()
 
 
+class LbStats(Family):
+    """`cluster.<name>.lb_`: what came of picking its hosts."""
+
+    lb_healthy_panic: Counter
+    lb_subsets_active: Gauge
+    lb_subsets_selected: Counter
+    lb_subsets_fallback: Counter
+
+    def __init__(self, writer: Writer, cluster: str) -> None:
+        super().__init__(writer, f"cluster.{cluster}")
+
+
 class CircuitBreakerStats(Family):
     """`cluster.<name>.circuit_breakers.default.`: in how many workers each breaker is open."""
 

@@ -10,12 +10,14 @@ import trio
 from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow, UpstreamTimeout
 from trioproxy.reactor.epoll import IN
 from trioproxy.reactor.transport import Transport
-from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, HostStats
+from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, HostStats, LbStats
 from trioproxy.upstream.breaker import Breaker
 from trioproxy.upstream.connection import UpstreamConnection, connect
 from trioproxy.upstream.host import Host
-from trioproxy.upstream.lb import Balancer
+from trioproxy.upstream.host_set import HASHING
+from trioproxy.upstream.lb import ANY, Balancer, Wish
 from trioproxy.upstream.member import member
+from trioproxy.upstream.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import socket
@@ -35,7 +37,12 @@ class Cluster:
         self.reactor = tools.reactor
         self.sweep = tools.sweep
         self.stats = ClusterStats(tools.stats, cluster.name)
+        self.hashes = cluster.lb_policy in HASHING
         self._tools = tools
+        self._balancer: Balancer[Host] = Balancer(
+            cluster, LbStats(tools.stats, cluster.name), tools.rng
+        )
+        self._upkeep = Upkeep(self._balancer, tools.sweep)
         self.hosts: list[Host] = []
         self.update([member(endpoint) for endpoint in cluster.endpoints])
         limits = cluster.circuit_breakers
@@ -59,7 +66,8 @@ class Cluster:
         """
         leaving = {host.member.address: host for host in self.hosts}
         self.hosts = [self._host(each, leaving.pop(each.address, None)) for each in members]
-        self._balancer = Balancer(self.config.lb_policy, self.hosts, self._tools.rng)
+        self._balancer.update(self.hosts, self.sweep.clock.now)
+        self._upkeep.schedule()
         for host in leaving.values():
             host.removed = True
             self.drop_idle(host)
@@ -70,9 +78,9 @@ class Cluster:
         known.become(member)
         return known
 
-    def pick(self, tried: Collection[Host] = ()) -> Host:
+    def pick(self, tried: Collection[Host] = (), wish: Wish = ANY) -> Host:
         """Pick a host, one that was not tried if possible; raises NoHealthyUpstream."""
-        host = self._balancer.pick(tried)
+        host = self._balancer.pick(tried, wish)
         if host is None:
             self.stats.upstream_cx_none_healthy.add()
             raise NoHealthyUpstream("no healthy upstream")
@@ -227,5 +235,6 @@ class Cluster:
 
     def close(self) -> None:
         """Close the idle connections; those in use are their exchanges' to close."""
+        self._upkeep.close()
         for host in self.hosts:
             self.drop_idle(host)

@@ -181,8 +181,8 @@ async def test_so_many_attempts_and_no_more(serving: Serving) -> None:
 
 
 async def test_no_host_is_healthy(serving: Serving) -> None:
-    async with serving(tcp()) as proxy:
-        proxy.cluster().hosts[0].healthy = False
+    async with serving(tcp(cluster="fail_traffic_on_panic: true")) as proxy:
+        proxy.make_ill()
         await proxy.play("client << (fin)")
         assert proxy.counter("cluster.app.upstream_cx_none_healthy") == 1
     assert [(line["flags"], line["host"]) for line in proxy.log] == [("UH", None)]
