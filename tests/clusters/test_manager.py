@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,7 +42,7 @@ def workers() -> Workers:
 async def test_workers_know_what_is_configured(
     writer: Writer, workers: Workers, nursery: trio.Nursery
 ) -> None:
-    manager = ClusterManager([static("app", A)], writer, workers.tell)
+    manager = ClusterManager([static("app", A)], writer, Random(), workers.tell)
     nursery.start_soon(manager.run)
     await manager.wait_ready()
     await trio.testing.wait_all_tasks_blocked()
@@ -51,7 +52,7 @@ async def test_workers_know_what_is_configured(
 async def test_workers_are_told_what_changes(
     writer: Writer, workers: Workers, nursery: trio.Nursery
 ) -> None:
-    manager = ClusterManager([static("app", A, B), static("db", A)], writer, workers.tell)
+    manager = ClusterManager([static("app", A, B), static("db", A)], writer, Random(), workers.tell)
     nursery.start_soon(manager.run)
     manager.memberships["app"].mark(A, FAILED_ACTIVE_HC, "timeout")
     await trio.testing.wait_all_tasks_blocked()
@@ -63,7 +64,7 @@ async def test_while_workers_do_not_listen_only_the_last_news_waits(
     writer: Writer, workers: Workers, nursery: trio.Nursery
 ) -> None:
     workers.listening = trio.Event()
-    manager = ClusterManager([static("app", A)], writer, workers.tell)
+    manager = ClusterManager([static("app", A)], writer, Random(), workers.tell)
     nursery.start_soon(manager.run)
     for port in range(2, 6):
         manager.memberships["app"].replace([Member(f"127.0.0.1:{port}")])

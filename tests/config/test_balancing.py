@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import pytest
 
+from trioproxy.config.address import Address
 from trioproxy.config.balancing import Maglev, SlowStart, Subsets, SubsetSelector
 from trioproxy.config.cluster import Cluster
+from trioproxy.config.endpoint import Endpoint
 from trioproxy.config.marks import Invalid
 
+HOST = Endpoint(Address.parse("127.0.0.1:80"))
 SELECTORS = (SubsetSelector(("stage",)),)
 
 
@@ -44,4 +47,4 @@ def test_a_default_subset_belongs_to_its_policy() -> None:
 @pytest.mark.parametrize("factor", [0.9, 101.0, float("nan")])
 def test_an_overprovisioning_factor_that_makes_no_sense_is_refused(factor: float) -> None:
     with pytest.raises(Invalid, match="from 1 to 100"):
-        Cluster(name="app", endpoints=(), overprovisioning_factor=factor)
+        Cluster("app", (HOST,), overprovisioning_factor=factor)

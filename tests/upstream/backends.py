@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from trioproxy.config.address import Address
 from trioproxy.config.cluster import Cluster
+from trioproxy.config.endpoint import Endpoint
 from trioproxy.stats.reader import Reader
 from trioproxy.stats.region import Region
 from trioproxy.stats.upstream import LbStats
@@ -19,6 +21,7 @@ from trioproxy.upstream.member import DEGRADED_EDS_HEALTH, FAILED_ACTIVE_HC, Mem
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+NOBODY = Endpoint(Address.parse("127.0.0.1:1"))
 ILL = (FAILED_ACTIVE_HC,)
 DEGRADED = (DEGRADED_EDS_HEALTH,)
 
@@ -30,7 +33,7 @@ class Backend:
 
     @property
     def name(self) -> str:
-        return self.member.address
+        return self.member.key
 
     def fare(self, *flags: str) -> None:
         """Have these health flags."""
@@ -106,7 +109,7 @@ def scenes() -> Iterator[Callable[..., Scene]]:
         def scene(
             lb_policy: str, hosts: Sequence[Backend] = (), *, seed: int = 1, **keys: Any
         ) -> Scene:
-            config = Cluster(name="app", endpoints=(), lb_policy=lb_policy, **keys)  # type: ignore[arg-type]
+            config = Cluster(name="app", endpoints=(NOBODY,), lb_policy=lb_policy, **keys)
             balancer: Balancer[Backend] = Balancer(config, LbStats(writer, "app"), Random(seed))
             made = Scene(balancer, reader)
             made.update(hosts)

@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 
 import attrs
 
+from trioproxy.config.endpoint import check_scalars
 from trioproxy.config.marks import Invalid, Length, Name, Range
 from trioproxy.config.units import Fraction, Seconds
-
-Metadata = Mapping[str, object]
 
 
 @attrs.frozen
@@ -82,9 +81,12 @@ class Subsets:
         Literal["no_fallback", "any_endpoint", "default_subset"],
         "Who takes requests of no subset: nobody, which is a 503; any host; or `default_subset`",
     ] = "no_fallback"
-    default_subset: Annotated[Metadata, "What the metadata of its hosts has"] = attrs.Factory(dict)
+    default_subset: Annotated[Mapping[str, object], "What the metadata of its hosts has"] = (
+        attrs.Factory(dict)
+    )
 
     def __attrs_post_init__(self) -> None:
+        check_scalars(self.default_subset, "default_subset")
         if bool(self.default_subset) != (self.fallback_policy == "default_subset"):
             raise Invalid(
                 "default_subset and fallback_policy: default_subset belong together",

@@ -179,7 +179,7 @@ async def open_generation(
                 admin=admin,
                 sockets=web,
                 supervisor=supervisor,
-                clusters=ClusterManager(config.clusters, writer, supervisor.set_hosts),
+                clusters=ClusterManager(config.clusters, writer, rng, supervisor.set_hosts),
                 ending=ending,
             )
 

@@ -112,7 +112,6 @@ class LbStats(Family):
     """`cluster.<name>.lb_`: what came of picking its hosts."""
 
     lb_healthy_panic: Counter
-    lb_subsets_active: Gauge
     lb_subsets_selected: Counter
     lb_subsets_fallback: Counter
 

@@ -64,8 +64,8 @@ class Cluster:
 
         Who is gone is drained: its idle connections are closed, others when they are given back.
         """
-        leaving = {host.member.address: host for host in self.hosts}
-        self.hosts = [self._host(each, leaving.pop(each.address, None)) for each in members]
+        leaving = {host.member.key: host for host in self.hosts}
+        self.hosts = [self._host(each, leaving.pop(each.key, None)) for each in members]
         self._balancer.update(self.hosts, self.sweep.clock.now)
         self._upkeep.schedule()
         for host in leaving.values():
@@ -74,7 +74,7 @@ class Cluster:
 
     def _host(self, member: Member, known: Host | None) -> Host:
         if known is None:
-            return Host(member, HostStats(self._tools.stats, self.name, member.address))
+            return Host(member, HostStats(self._tools.stats, self.name, member.key))
         known.become(member)
         return known
 

@@ -1,6 +1,6 @@
 """From a key to a host, so that hosts that come or go move few keys.
 
-Both tables depend on nothing but the hosts' names and weights: every worker and every generation
+Both tables depend on nothing but the hosts' keys and weights: every worker and every generation
 makes the same one. Filling one takes some 50 ms for 1,000 hosts, so it is done in steps.
 """
 
@@ -68,7 +68,7 @@ class Ring(Generic[H]):
         shift = POINT_BITS + INDEX_BITS - BUCKET_BITS
         done = 0
         for index, (host, count) in enumerate(zip(self._hosts, self._counts, strict=True)):
-            for entry in _points(host.name, index, count):
+            for entry in _points(host.member.key, index, count):
                 buckets[entry >> shift].append(entry)
             done += count
             if done >= STEP:
@@ -97,11 +97,11 @@ def _point_counts(weights: Sequence[float], points_per_host: int, maximum: int) 
     return counts
 
 
-def _points(name: str, index: int, count: int) -> Iterator[int]:
+def _points(key: str, index: int, count: int) -> Iterator[int]:
     """Yield `count` entries of the ring, spread by chance that is always the same."""
     size = POINT_BITS // 8
     for first in range(0, count, POINTS_PER_DIGEST):
-        digest = blake2b(b"%b#%d" % (name.encode(), first)).digest()
+        digest = blake2b(b"%b#%d" % (key.encode(), first)).digest()
         for at in range(min(POINTS_PER_DIGEST, count - first)):
             start = at * size
             end = start + size
@@ -123,10 +123,9 @@ class Maglev(Generic[H]):
     def fill(self) -> Iterator[None]:
         """Fill the table a step at a time."""
         size, slots = self._size, [-1] * self._size
-        next_slots = [stable_hash(b"offset " + host.name.encode()) % size for host in self._hosts]
-        skips = [
-            stable_hash(b"skip " + host.name.encode()) % (size - 1) + 1 for host in self._hosts
-        ]
+        keys = [host.member.key.encode() for host in self._hosts]
+        next_slots = [stable_hash(b"offset " + key) % size for key in keys]
+        skips = [stable_hash(b"skip " + key) % (size - 1) + 1 for key in keys]
         left, tried = size, 0
         for index in _turns(self._weights):
             slot, skip = next_slots[index], skips[index]

@@ -33,8 +33,6 @@ class Host:
     )
 
     def __init__(self, member: Member, stats: HostStats) -> None:
-        self.address = Address.parse(member.address)
-        self.name = member.address.removeprefix("unix:")
         self.active = 0
         self.idle: list[UpstreamConnection] = []
         self.stats = stats
@@ -42,8 +40,10 @@ class Host:
         self.become(member)
 
     def become(self, member: Member) -> None:
-        """Take over what is said of it now; its address stays."""
+        """Take over what is said of it now, a new address too where it is a logical one."""
         self.member = member
+        self.address = Address.parse(member.address)
+        self.name = member.address.removeprefix("unix:")
         self.weight = member.weight
         self.priority = member.priority
         self.healthy = member.healthy

@@ -74,7 +74,7 @@ class HashLane(Generic[H]):
     def update(self, hosts: Sequence[H], weights: Sequence[float]) -> None:
         """Have these hosts, with these weights, from now on."""
         # Sorted, so that in whatever order they were named the table comes out the same.
-        order = sorted(range(len(hosts)), key=lambda index: hosts[index].name)
+        order = sorted(range(len(hosts)), key=lambda index: hosts[index].member.key)
         sorted_hosts = [hosts[index] for index in order]
         sorted_weights = [weights[index] for index in order]
         if sorted_hosts == self.hosts and sorted_weights == self._weights:

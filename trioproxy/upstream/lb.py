@@ -38,11 +38,11 @@ PAUSE = 0.01  # seconds between two steps of work, in which requests are served
 
 
 class Wish:
-    """What a request asks of a pick: the host that `key` belongs to, or one of a subset."""
+    """What a request asks of a pick: the host that `key` belongs to, or one of `subset`."""
 
     __slots__ = ("key", "subset")
 
-    def __init__(self, key: int | None = None, subset: Criteria | None = None) -> None:
+    def __init__(self, key: int | None = None, subset: Criteria = frozenset()) -> None:
         self.key = key
         self.subset = subset
 
@@ -89,7 +89,6 @@ class Balancer(Generic[H]):
             self._plain = self._all.plain
         else:
             self._subsets.update(self._hosts, now)
-            self._stats.lb_subsets_active.set(len(self._subsets))
         if self._slow_start is not None:
             self._weigh_at = self._slow_start.next_change(now)
         self._step(now)

@@ -24,8 +24,6 @@ class Host(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
-    @property
     def member(self) -> Member: ...
     @property
     def active(self) -> int:

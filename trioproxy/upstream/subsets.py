@@ -29,9 +29,6 @@ class Subsets(Generic[H]):
         self._sets: dict[Criteria, HostSet[H]] = {}
         self._fallback = new_set()
 
-    def __len__(self) -> int:
-        return len(self._sets)
-
     def __iter__(self) -> Iterator[HostSet[H]]:
         yield self._fallback
         yield from self._sets.values()
@@ -56,9 +53,9 @@ class Subsets(Generic[H]):
                     subsets.setdefault(criteria, []).append(host)
         return subsets
 
-    def get(self, criteria: Criteria | None) -> HostSet[H] | None:
-        """Return a subset's hosts; None where there is none, or none is asked for."""
-        return None if criteria is None else self._sets.get(criteria)
+    def get(self, criteria: Criteria) -> HostSet[H] | None:
+        """Return a subset's hosts; None where there is none, as where nothing is asked for."""
+        return self._sets.get(criteria)
 
     @property
     def fallback(self) -> HostSet[H]:
