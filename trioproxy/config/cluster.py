@@ -14,6 +14,18 @@ Policy = Literal["round_robin", "least_request", "random", "ring_hash", "maglev"
 
 
 @attrs.frozen
+class RetryBudget:
+    """Retries in flight as a share of requests in flight: all workers' of all generations."""
+
+    budget_percent: Annotated[Fraction, "The share, those that wait for a connection included"] = (
+        0.2
+    )
+    min_retry_concurrency: Annotated[
+        int, Range(0), "Retries that are allowed however few requests there are"
+    ] = 3
+
+
+@attrs.frozen
 class CircuitBreakers:
     """Limits per worker, beyond which a cluster is sent no more."""
 
@@ -21,6 +33,9 @@ class CircuitBreakers:
     max_pending_requests: Annotated[int, Range(0), "Requests that wait for a connection"] = 1024
     max_requests: Annotated[int, Range(0), "Requests in flight"] = 1024
     max_retries: Annotated[int, Range(0), "Retries in flight, where no retry budget is set"] = 3
+    retry_budget: Annotated[
+        RetryBudget | None, "A limit for retries of all workers together; null: `max_retries`"
+    ] = None
 
 
 @attrs.frozen

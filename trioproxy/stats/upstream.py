@@ -131,6 +131,12 @@ class CircuitBreakerStats(Family):
         super().__init__(writer, f"cluster.{cluster}.circuit_breakers.default")
 
 
+class RetryStats(Family):
+    """`cluster.<name>.retries_active`: those in flight, for the budget that all workers share."""
+
+    retries_active: HiddenGauge
+
+
 def host_scope(cluster: str, address: str) -> str:
     """Return what the names of a host's hidden statistics start with."""
     return f"cluster.{cluster}.host.{address}"

@@ -17,6 +17,7 @@ from trioproxy.upstream.host import Host
 from trioproxy.upstream.host_set import HASHING
 from trioproxy.upstream.lb import ANY, Balancer, Wish
 from trioproxy.upstream.member import member
+from trioproxy.upstream.retries import Retries
 from trioproxy.upstream.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class Cluster:
         self.connections = Breaker(limits.max_connections, full.cx_open)
         self.pending = Breaker(limits.max_pending_requests, full.rq_pending_open)
         self.requests = Breaker(limits.max_requests, full.rq_open)
-        self.retries = Breaker(limits.max_retries, full.rq_retry_open)
+        breaker = Breaker(limits.max_retries, full.rq_retry_open)
+        self.retries = Retries(limits, breaker, self.stats, tools.stats)
         self._waiting = trio.lowlevel.ParkingLot()
         self._idle_timeout = cluster.idle_timeout or inf
         self._max_requests = cluster.max_requests_per_connection or inf

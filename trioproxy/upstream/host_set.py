@@ -66,7 +66,7 @@ class HostSet(Generic[H]):
             for load in loads
         ]
         self._loads = loads
-        self._sums = list(accumulate(load.share for load in loads))
+        self._sums = list(accumulate([load.share for load in loads]))
         self.plain = self._find_plain()
 
     def _find_plain(self) -> Next[H] | None:
@@ -89,7 +89,7 @@ class HostSet(Generic[H]):
 
     def work(self) -> bool:
         """Do a step of what was put off; returns whether there is more."""
-        return any(lane.work() for lane in self._hash_lanes.values())
+        return any(map(HashLane.work, self._hash_lanes.values()))
 
     def pick(self, tried: Collection[H], key: int | None) -> H | None:
         """Pick a host that is fit, one of `tried` only for want of others; None if there is none.

@@ -101,9 +101,11 @@ class Balancer(Generic[H]):
             self._step(now)
 
     def _step(self, now: float) -> None:
-        sets = [self._all] if self._subsets is None else self._subsets
-        busy = any(each.work() for each in sets)
-        self.when = now + PAUSE if busy else self._weigh_at
+        self.when = now + PAUSE if self._is_busy() else self._weigh_at
+
+    def _is_busy(self) -> bool:
+        """Do a step; returns whether there is another one to do."""
+        return any(map(HostSet.work, [self._all] if self._subsets is None else self._subsets))
 
     def pick(self, tried: Collection[H] = (), wish: Wish = ANY) -> H | None:
         """Return a host, one of `tried` only for want of others; None if there is none."""

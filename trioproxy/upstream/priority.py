@@ -49,7 +49,7 @@ def distribute(levels: Sequence[Level], overprovisioning: float, panic: float) -
     """
     healthy = [_carried(level.healthy, level.total, overprovisioning) for level in levels]
     degraded = [_carried(level.degraded, level.total, overprovisioning) for level in levels]
-    available = min(1.0, sum(healthy) + sum(degraded))
+    available = min(1.0, sum(healthy, 0.0) + sum(degraded, 0.0))
     panicking = [available < 1 and _fit(level) < panic for level in levels]
     if all(panicking):
         hosts = sum(level.total for level in levels)

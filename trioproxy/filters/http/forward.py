@@ -72,7 +72,7 @@ class Forwarding:
                 await self._pause()
         finally:
             if self._retrying:
-                cluster.retries.leave()
+                cluster.retries.end()
 
     async def _attempt(self, host: Host) -> bool:
         """Try one host; returns False where another try is to be made."""
@@ -183,12 +183,12 @@ class Forwarding:
             self._exchange.record.flag("URX")
             return False
         if self._retrying:
-            cluster.retries.leave()
-        self._retrying = policy.admits(cluster) and trio.current_time() < self._deadline
+            cluster.retries.end()
+        in_time = trio.current_time() < self._deadline
+        self._retrying = in_time and cluster.retries.begin(policy.budget)
         if not self._retrying:
             cluster.stats.upstream_rq_retry_overflow.add()
             return False
-        cluster.retries.enter()
         cluster.stats.upstream_rq_retry.add()
         self._tried.append(host)
         return True
