@@ -10,9 +10,10 @@ import trio
 from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow, UpstreamTimeout
 from trioproxy.reactor.epoll import IN
 from trioproxy.reactor.transport import Transport
-from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, HostStats, LbStats
+from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, LbStats
 from trioproxy.upstream.breaker import Breaker
 from trioproxy.upstream.connection import UpstreamConnection, connect
+from trioproxy.upstream.figures import HostFigures
 from trioproxy.upstream.host import Host
 from trioproxy.upstream.host_set import HASHING
 from trioproxy.upstream.lb import ANY, Balancer, Wish
@@ -39,11 +40,11 @@ class Cluster:
         self.sweep = tools.sweep
         self.stats = ClusterStats(tools.stats, cluster.name)
         self.hashes = cluster.lb_policy in HASHING
-        self._tools = tools
         self._balancer: Balancer[Host] = Balancer(
             cluster, LbStats(tools.stats, cluster.name), tools.rng
         )
         self._upkeep = Upkeep(self._balancer, tools.sweep)
+        self._figures = HostFigures(tools.stats, cluster.name)
         self.hosts: list[Host] = []
         self.update([member(endpoint) for endpoint in cluster.endpoints])
         limits = cluster.circuit_breakers
@@ -76,7 +77,7 @@ class Cluster:
 
     def _host(self, member: Member, known: Host | None) -> Host:
         if known is None:
-            return Host(member, HostStats(self._tools.stats, self.name, member.key))
+            return Host(member, self._figures.of(member.key))
         known.become(member)
         return known
 
