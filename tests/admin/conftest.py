@@ -94,7 +94,9 @@ class FakeInstance:
         )
         return [
             Progress(self.epoch, "serving", (Listening("web", open=2), Listening("db"))),
-            Progress(self.epoch - 1, "draining", (web, Listening("db")), 1500, self.standing),
+            Progress(
+                self.epoch - 1, "draining", (web, Listening("db")), 1500, 290, 2, self.standing
+            ),
         ]
 
     async def close_connection(self, epoch: int, worker: int, number: int) -> None:

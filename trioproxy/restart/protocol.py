@@ -178,14 +178,17 @@ class Listening:
 class Progress:
     """Parent to child with the feature `progress`, once a second while the parent drains.
 
-    `begun_with` is how many connections were to leave or to move when that began, `connections`
-    are some of those that are left: who leaves last comes first, then who is oldest.
+    `begun_with` is how many connections were to leave or to move when that began, `moved` and
+    `declined` what became of offers; `connections` are some of those that are left: who leaves last
+    comes first, then who is oldest.
     """
 
     epoch: int
     phase: str
     listeners: tuple[Listening, ...]
     begun_with: int | None = None
+    moved: int = 0
+    declined: int = 0
     connections: tuple[Standing, ...] = ()
 
 
