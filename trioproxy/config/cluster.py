@@ -5,7 +5,9 @@ from typing import Annotated, ClassVar, Literal
 import attrs
 
 from trioproxy.config.address import Address
+from trioproxy.config.health_check import HealthCheck
 from trioproxy.config.marks import Count, Declares, Invalid, Later, Length, Name, Range, Unique
+from trioproxy.config.outlier_detection import OutlierDetection
 from trioproxy.config.units import Seconds
 
 
@@ -39,8 +41,6 @@ class Cluster:
 
     later: ClassVar[tuple[str, ...]] = (
         "discovery",
-        "health_checks",
-        "outlier_detection",
         "tls",
         "drain",
     )
@@ -58,6 +58,13 @@ class Cluster:
         Later(("ring_hash", "maglev")),
         "How an endpoint is picked",
     ] = "round_robin"
+    health_checks: Annotated[
+        tuple[HealthCheck, ...],
+        "How hosts are checked, at most one way; a host gets requests once it has passed",
+    ] = ()
+    outlier_detection: Annotated[
+        OutlierDetection | None, "Which hosts are ejected for how they answer; null: none"
+    ] = None
     circuit_breakers: Annotated[CircuitBreakers, "Its limits, per worker"] = CircuitBreakers()
     idle_timeout: Annotated[Seconds, "An unused pooled connection is closed; 0: never"] = 3600.0
     max_requests_per_connection: Annotated[
@@ -66,3 +73,7 @@ class Cluster:
     max_connection_duration: Annotated[
         Seconds | None, "A pooled connection that is older takes no new request"
     ] = None
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.health_checks) > 1:
+            raise Invalid("a cluster has one health check at most", "health_checks")
