@@ -24,15 +24,11 @@ def test_what_is_configured(view: View) -> None:
         "server.days_until_first_cert_expiring": 4294967295,
         "listener_manager.total_listeners_active": 2,
         "cluster_manager.active_clusters": 2,
-        "cluster.app.membership_total": 2,
-        "cluster.app.membership_healthy": 2,
-        "cluster.pg.membership_total": 1,
     }.items() <= snapshot.gauges.items()
     assert {
         "listener_manager.listener_added": 2,
         "listener_manager.listener_create_success": 4,
         "cluster_manager.cluster_added": 2,
-        "cluster.app.membership_change": 1,
     }.items() <= snapshot.counters.items()
 
 

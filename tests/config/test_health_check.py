@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trioproxy.config.address import Address
-from trioproxy.config.cluster import Cluster, Endpoint
+from trioproxy.config.cluster import Cluster
+from trioproxy.config.endpoint import Endpoint
 from trioproxy.config.health_check import HealthCheck, HttpCheck, Payload, StatusRange, TcpCheck
 from trioproxy.config.loader import load
 from trioproxy.config.marks import Invalid

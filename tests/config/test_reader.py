@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trioproxy.config.address import Address
-from trioproxy.config.cluster import Endpoint
+from trioproxy.config.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from trioproxy.admin.address import label, structured
+from trioproxy.admin.address import label
 from trioproxy.admin.query import pattern
 from trioproxy.admin.responses import as_json, text
 from trioproxy.stats.family import sanitized
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from trioproxy.admin.query import Query
     from trioproxy.admin.view import View
-    from trioproxy.config.cluster import Cluster, Endpoint
+    from trioproxy.config.cluster import Cluster
+    from trioproxy.config.endpoint import Endpoint
 
 COUNTERS = ("cx_connect_fail", "cx_total", "rq_error", "rq_success", "rq_timeout", "rq_total")
 GAUGES = ("cx_active", "rq_active")
@@ -100,7 +101,7 @@ def host_status(
         for name in (*COUNTERS, *GAUGES)
     ]
     return {
-        "address": structured(endpoint.address),
+        "address": endpoint.address.structured,
         "stats": stats,
         "health_status": {"eds_health_status": "HEALTHY"},
         "weight": endpoint.weight,

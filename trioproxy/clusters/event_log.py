@@ -10,8 +10,6 @@ from trioproxy.accesslog.start_time import compile_start_time
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trioproxy.config.address import Address
-
 
 class EventLog:
     """The events of one cluster; `write` takes a line, `wall_clock` returns Unix time."""
@@ -28,10 +26,3 @@ class EventLog:
         """Append one line."""
         head = {"timestamp": self._timestamp(self._wall_clock()), "cluster_name": self._cluster}
         self._write(json.dumps(head | said).encode() + b"\n")
-
-
-def structured(address: Address) -> dict[str, object]:
-    """Return an address as Envoy writes it in JSON."""
-    if address.path:
-        return {"pipe": {"path": address.path}}
-    return {"socket_address": {"address": address.host, "port_value": address.port}}

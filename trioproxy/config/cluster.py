@@ -4,25 +4,11 @@ from typing import Annotated, ClassVar, Literal
 
 import attrs
 
-from trioproxy.config.address import Address
+from trioproxy.config.endpoint import Endpoint, check_localities
 from trioproxy.config.health_check import HealthCheck
 from trioproxy.config.marks import Count, Declares, Invalid, Later, Length, Name, Range, Unique
 from trioproxy.config.outlier_detection import OutlierDetection
 from trioproxy.config.units import Seconds
-
-
-@attrs.frozen
-class Endpoint:
-    """One upstream address."""
-
-    short: ClassVar[str] = "address"
-
-    address: Annotated[Address, "Where to connect"]
-    weight: Annotated[int, Range(1, 1_000_000), "Its share of the load beside the others'"] = 1
-
-    def __attrs_post_init__(self) -> None:
-        if self.address.free:
-            raise Invalid("port 0 cannot be connected to", "address")
 
 
 @attrs.frozen
@@ -75,5 +61,6 @@ class Cluster:
     ] = None
 
     def __attrs_post_init__(self) -> None:
+        check_localities(self.endpoints, "endpoints")
         if len(self.health_checks) > 1:
             raise Invalid("a cluster has one health check at most", "health_checks")

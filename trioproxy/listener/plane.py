@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from trioproxy.filters.handover import Successor
     from trioproxy.filters.tools import Tools
     from trioproxy.listener.listener import Listener
+    from trioproxy.upstream.member import Member
 
 log = logging.getLogger("trioproxy.listener")
 
@@ -227,6 +228,10 @@ class Plane:
     def set_health(self, *, failed: bool) -> None:
         """Tell whoever checks this worker's health that it is well, or that it is not."""
         self._tools.health.failed = failed
+
+    def set_hosts(self, cluster: str, members: Sequence[Member]) -> None:
+        """Have a cluster have these hosts from now on, each once; who is gone is drained."""
+        self._tools.clusters[cluster].update(members)
 
     def report(self) -> dict[str, object]:
         """Return this worker's figures for admin, fit for JSON."""

@@ -8,6 +8,7 @@ import attrs
 
 from trioproxy.drain.lifetime import Cause
 from trioproxy.restart.wire import Vocabulary
+from trioproxy.upstream.member import Member  # noqa: TC001  # looked up when a message is read
 
 
 @attrs.frozen
@@ -138,6 +139,14 @@ class SetHealth:
 
 
 @attrs.frozen
+class SetHosts:
+    """Main to worker: these are all the hosts of a cluster from now on, each once."""
+
+    cluster: str
+    hosts: tuple[Member, ...]
+
+
+@attrs.frozen
 class Ping:
     """Main to worker: are you there?"""
 
@@ -200,6 +209,7 @@ ToWorker: TypeAlias = (
     | ReopenLogs
     | SetLogLevel
     | SetHealth
+    | SetHosts
     | Ping
     | Gather
     | TellWhenEmpty

@@ -15,6 +15,7 @@ from trioproxy.server.messages import (
     ReopenLogs,
     Resume,
     SetHealth,
+    SetHosts,
     SetLogLevel,
     Shutdown,
     Start,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from trioproxy.server.messages import ToWorker
     from trioproxy.server.sockets import Sockets
     from trioproxy.stats.writer import Writer
+    from trioproxy.upstream.member import Member
 
 OVERTIME = 2.0
 """Seconds that a worker gets beyond the shutdown time, and beyond Terminate."""
@@ -82,6 +84,10 @@ class Supervisor:
         async with trio.open_nursery() as nursery:
             for place in self._places:
                 nursery.start_soon(place.tell, message)
+
+    async def set_hosts(self, cluster: str, hosts: Sequence[Member]) -> None:
+        """Tell all workers, those to come included, all hosts of a cluster."""
+        await self.tell(SetHosts(cluster, tuple(hosts)))
 
     async def hand_over(self, ends: Sequence[socket.socket]) -> None:
         """Give each worker its channel to the next generation; the ends are theirs then."""
@@ -154,8 +160,11 @@ class Supervisor:
         return start, [crew.region, *(bound.sock.fileno() for bound in served)]
 
     def standing(self) -> Sequence[ToWorker]:
-        """Return what a worker is told when it is ready, to be where the others are."""
-        return tuple(self._standing.values())
+        """Return what a worker is told when it is ready, to be where the others are.
+
+        Hosts come first: who accepts has to know them.
+        """
+        return sorted(self._standing.values(), key=lambda each: not isinstance(each, SetHosts))
 
     async def _all_ended(self) -> None:
         for place in self._places:
@@ -168,6 +177,8 @@ class Supervisor:
                 self._standing[f"level {component}"] = message
             case SetHealth():
                 self._standing["health"] = message
+            case SetHosts(cluster=cluster):
+                self._standing[f"hosts {cluster}"] = message
             case ReopenLogs():
                 self._standing["logs"] = message
             case Accept() | Suspend():

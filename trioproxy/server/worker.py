@@ -33,6 +33,7 @@ from trioproxy.server.messages import (
     Report,
     Resume,
     SetHealth,
+    SetHosts,
     SetLogLevel,
     Shutdown,
     Start,
@@ -193,6 +194,8 @@ class Worker:
                 set_level(level, component)
             case SetHealth(failed=failed):
                 self._plane.set_health(failed=failed)
+            case SetHosts(cluster=cluster, hosts=hosts):
+                self._plane.set_hosts(cluster, hosts)
 
     def _accept(self) -> None:
         if self._started:

@@ -1,0 +1,92 @@
+"""All clusters as main runs them: finds hosts, watches over them, tells the workers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+import trio
+
+from trioproxy.clusters.changes import Changes
+from trioproxy.clusters.membership import Membership
+from trioproxy.clusters.readiness import shortcomings
+
+if TYPE_CHECKING:
+    from trioproxy.config.cluster import Cluster
+    from trioproxy.stats.writer import Writer
+    from trioproxy.upstream.member import Member
+
+log = logging.getLogger("trioproxy.clusters")
+
+Tell: TypeAlias = Callable[[str, Sequence["Member"]], Awaitable[None]]
+"""Tells all workers, those to come included, the name of a cluster and all of its hosts."""
+
+Job: TypeAlias = Callable[[], Awaitable[None]]
+"""What goes on beside a cluster for as long as it lives: finding hosts, checking their health."""
+
+
+class ClusterManager:
+    """Runs what each cluster needs, in main alone: a worker never resolves or probes."""
+
+    def __init__(self, clusters: Sequence[Cluster], writer: Writer, tell: Tell) -> None:
+        self._changes = Changes()
+        self._tell = tell
+        self.memberships = {each.name: Membership(each, writer, self._changes) for each in clusters}
+        # Workers know what is configured: they need not be told.
+        self._told = {
+            name: each.members if not any(each.reasons(m.address) for m in each.members) else ()
+            for name, each in self.memberships.items()
+        }
+
+    async def run(self) -> None:
+        """Keep the workers informed, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for membership in self.memberships.values():
+                for job in jobs(membership):
+                    nursery.start_soon(look_after, membership, job)
+            await self._keep_telling()
+
+    async def wait_ready(self) -> None:
+        """Return when every required cluster is ready, and the workers know."""
+        seen = self._changes.count
+        while self.unready():
+            seen = await self._changes.beyond(seen)
+
+    def unready(self) -> dict[str, str]:
+        """Return what is missing to each required cluster that is not ready, by its name."""
+        return {
+            name: missing
+            for name, membership in self.memberships.items()
+            if (missing := self._missing(membership))
+        }
+
+    def _missing(self, membership: Membership) -> str:
+        if missing := shortcomings(membership):
+            return missing
+        told = self._told[membership.name] == membership.members
+        return "" if told else "the workers do not know its hosts yet"
+
+    async def _keep_telling(self) -> None:
+        seen = -1
+        while True:
+            seen = await self._changes.beyond(seen)
+            for name, membership in self.memberships.items():
+                if self._told[name] != membership.members:
+                    news = membership.members
+                    await self._tell(name, news)
+                    self._told[name] = news
+                    self._changes.note()
+
+
+def jobs(membership: Membership) -> Sequence[Job]:
+    """Return what goes on beside a cluster for as long as it lives."""
+    return ()
+
+
+async def look_after(membership: Membership, job: Job) -> None:
+    """Do a job; what goes wrong in it is logged and costs this cluster its news alone."""
+    try:
+        await job()
+    except Exception:
+        log.exception("cluster %s is looked after no more", membership.name)

@@ -1,0 +1,78 @@
+"""A member of a cluster as main knows it and tells the workers: plain values, fit for JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from trioproxy.config.endpoint import Endpoint
+
+FAILED_ACTIVE_HC = "failed_active_hc"
+FAILED_OUTLIER_CHECK = "failed_outlier_check"
+FAILED_EDS_HEALTH = "failed_eds_health"
+DEGRADED_ACTIVE_HC = "degraded_active_hc"
+DEGRADED_EDS_HEALTH = "degraded_eds_health"
+PENDING_ACTIVE_HC = "pending_active_hc"
+PENDING_DYNAMIC_REMOVAL = "pending_dynamic_removal"
+
+FAILED = frozenset({FAILED_ACTIVE_HC, FAILED_OUTLIER_CHECK, FAILED_EDS_HEALTH})
+DEGRADED = frozenset({DEGRADED_ACTIVE_HC, DEGRADED_EDS_HEALTH})
+
+FLAG_OF_STATUS = {
+    "healthy": (),
+    "degraded": (DEGRADED_EDS_HEALTH,),
+    "unhealthy": (FAILED_EDS_HEALTH,),
+    "draining": (FAILED_EDS_HEALTH,),
+}
+
+
+@attrs.frozen
+class Place:
+    """Where a host stands, and its locality's share beside others; 0: by the hosts' weights."""
+
+    region: str = ""
+    zone: str = ""
+    sub_zone: str = ""
+    weight: int = 0
+
+
+@attrs.frozen
+class Member:
+    """A host of a cluster: its address as text, its share, and its health as Envoy's flags.
+
+    `flags` are sorted. `metadata` holds scalars alone.
+    """
+
+    address: str
+    weight: int = 1
+    hostname: str = ""
+    priority: int = 0
+    locality: Place = Place()
+    metadata: dict[str, object] = attrs.Factory(dict)
+    flags: tuple[str, ...] = ()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing speaks against sending it requests."""
+        return FAILED.isdisjoint(self.flags)
+
+    @property
+    def degraded(self) -> bool:
+        """Whether it serves only for want of others of its priority."""
+        return not DEGRADED.isdisjoint(self.flags)
+
+
+def member(endpoint: Endpoint) -> Member:
+    """Return what a configured endpoint is a member as."""
+    place = endpoint.locality
+    return Member(
+        str(endpoint.address),
+        endpoint.weight,
+        endpoint.hostname or "",
+        endpoint.priority,
+        Place(place.region, place.zone, place.sub_zone, place.weight or 0),
+        dict(endpoint.metadata),
+        FLAG_OF_STATUS[endpoint.health_status],
+    )
