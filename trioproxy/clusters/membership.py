@@ -55,6 +55,9 @@ class Membership:
     def __repr__(self) -> str:
         return f"<Membership {self.name} {len(self.members)} hosts>"
 
+    def __contains__(self, address: str) -> bool:
+        return address in self._marks
+
     def attempt(self) -> None:
         """Count an attempt to find hosts; `replace` or `fail` says how it ended."""
         self._attempts.update_attempt.add()

@@ -41,7 +41,7 @@ class OutlierDetection:
     max_ejection_percent: Annotated[
         Fraction, "The share of the cluster's hosts that may be ejected at a time"
     ] = 0.1
-    always_eject_one_host: Annotated[bool, "One may be, whatever the share of one host is"] = False
+    always_eject_one_host: Annotated[bool, "One may be, whatever the share of one host is"] = True
     successful_active_health_check_uneject_host: Annotated[
         bool, "A health check that is passed ends an ejection"
     ] = True

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
 import trio
 
-from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow, UpstreamTimeout
+from trioproxy.errors import ConnectFailed, NoHealthyUpstream, PendingTimeout, UpstreamOverflow
 from trioproxy.reactor.epoll import IN
 from trioproxy.reactor.transport import Transport
+from trioproxy.stats.health import HostOutcomes
 from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, HostStats
 from trioproxy.upstream.breaker import Breaker
 from trioproxy.upstream.connection import UpstreamConnection, connect
 from trioproxy.upstream.host import Host
 from trioproxy.upstream.lb import Balancer
 from trioproxy.upstream.member import member
+from trioproxy.upstream.monitor import Monitor
 
 if TYPE_CHECKING:
     import socket
@@ -66,9 +69,17 @@ class Cluster:
 
     def _host(self, member: Member, known: Host | None) -> Host:
         if known is None:
-            return Host(member, HostStats(self._tools.stats, self.name, member.address))
+            stats = HostStats(self._tools.stats, self.name, member.address)
+            return Host(member, stats, self._monitor(member.address))
         known.become(member)
         return known
+
+    def _monitor(self, address: str) -> Monitor | None:
+        detection, tools = self.config.outlier_detection, self._tools
+        if detection is None:
+            return None
+        outcomes = HostOutcomes(tools.stats, self.name, address)
+        return Monitor(detection, outcomes, partial(tools.accuse, self.name, address))
 
     def pick(self, tried: Collection[Host] = ()) -> Host:
         """Pick a host, one that was not tried if possible; raises NoHealthyUpstream."""
@@ -169,7 +180,7 @@ class Cluster:
             with self.pending.hold(), trio.move_on_at(until) as limit:
                 await self._waiting.park()
             if limit.cancelled_caught:
-                raise UpstreamTimeout
+                raise PendingTimeout
         finally:
             self.stats.upstream_rq_pending_active.add(-1)
 
