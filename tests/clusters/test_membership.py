@@ -9,6 +9,7 @@ from trioproxy.clusters.changes import Changes
 from trioproxy.clusters.membership import Membership
 from trioproxy.config.address import Address
 from trioproxy.config.cluster import Cluster
+from trioproxy.config.discovery import Discovery, StrictDns
 from trioproxy.config.endpoint import Endpoint
 from trioproxy.upstream.member import (
     FAILED_ACTIVE_HC,
@@ -24,15 +25,17 @@ if TYPE_CHECKING:
 
 A, B, C = (f"127.0.0.1:{port}" for port in (1, 2, 3))
 
+DISCOVERED = Cluster("app", discovery=Discovery(strict_dns=StrictDns("app.internal:80")))
+
 
 @pytest.fixture
 def membership(writer: Writer) -> Membership:
-    return Membership(Cluster("app", ()), writer, Changes())
+    return Membership(DISCOVERED, writer, Changes())
 
 
 @pytest.fixture
 def checked(writer: Writer) -> Membership:
-    return Membership(Cluster("app", ()), writer, Changes(), checked=True)
+    return Membership(DISCOVERED, writer, Changes(), checked=True)
 
 
 def addresses(membership: Membership) -> list[str]:

@@ -9,6 +9,7 @@ import trio
 
 from trioproxy.clusters.probe import CheckFailed
 from trioproxy.clusters.verdict import Verdict
+from trioproxy.upstream.member import FAILED_ACTIVE_HC
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
     from trioproxy.clusters.membership import Membership
     from trioproxy.clusters.probe import Probe
     from trioproxy.config.health_check import HealthCheck
+    from trioproxy.upstream.member import Member
 
 
 class Checking:
     """Checks whoever is a member; `findings` takes down how it went.
 
     `probe` makes what checks an address. `had_traffic` tells whether the cluster was ever connected
-    to. `passed` hears of each host that passes.
+    to. `passed` is called with the key of each host that passes.
     """
 
     def __init__(
@@ -44,7 +46,7 @@ class Checking:
         self._rng = rng
         self._had_traffic = had_traffic
         self._passed = passed
-        self._watched: dict[str, trio.CancelScope] = {}
+        self._watched: dict[tuple[str, str], trio.CancelScope] = {}
 
     async def run(self) -> None:
         """Check each member for as long as it is one, until cancelled."""
@@ -52,32 +54,34 @@ class Checking:
         async with trio.open_nursery() as nursery:
             while True:
                 seen = await self._membership.listed.beyond(seen)
-                listed = {each.address: None for each in self._membership.members}
-                for address in self._watched.keys() - listed.keys():
-                    self._watched.pop(address).cancel()
-                for address in listed:
-                    if address not in self._watched:
-                        self._watched[address] = trio.CancelScope()
-                        nursery.start_soon(self._watch, address, self._watched[address])
+                self._follow(nursery)
 
-    async def _watch(self, address: str, listed: trio.CancelScope) -> None:
+    def _follow(self, nursery: trio.Nursery) -> None:
+        """Check newcomers, and nobody who is gone; who has another address is both."""
+        listed = {(each.key, each.address): each for each in self._membership.members}
+        for gone in self._watched.keys() - listed.keys():
+            self._watched.pop(gone).cancel()
+        for known, member in listed.items():
+            if known not in self._watched:
+                self._watched[known] = trio.CancelScope()
+                nursery.start_soon(self._watch, member, self._watched[known])
+        self._findings.count_healthy()
+
+    async def _watch(self, member: Member, listed: trio.CancelScope) -> None:
         """Check one host again and again until `listed` is cancelled."""
-        verdict = Verdict(self._check)
-        with listed, closing(self._probe(address)) as probe:
-            try:
-                await trio.sleep(self._rng.uniform(0, self._check.initial_jitter))
-                while True:
-                    await self._look_at(address, probe, verdict)
-                    await trio.sleep(verdict.pause(self._rng, traffic=self._had_traffic()))
-            finally:
-                self._findings.forget(verdict)
+        verdict = Verdict(self._check, healthy=FAILED_ACTIVE_HC not in member.flags)
+        with listed, closing(self._probe(member.address)) as probe:
+            await trio.sleep(self._rng.uniform(0, self._check.initial_jitter))
+            while True:
+                await self._look_at(member, probe, verdict)
+                await trio.sleep(verdict.pause(self._rng, traffic=self._had_traffic()))
 
-    async def _look_at(self, address: str, probe: Probe, verdict: Verdict) -> None:
+    async def _look_at(self, member: Member, probe: Probe, verdict: Verdict) -> None:
         self._findings.begin()
         try:
             await probe.check()
         except CheckFailed as failure:
-            self._findings.failed(address, verdict, failure)
+            self._findings.failed(member, verdict, failure)
         else:
-            self._findings.passed(address, verdict)
-            self._passed(address)
+            self._findings.passed(member, verdict)
+            self._passed(member.key)

@@ -45,13 +45,13 @@ class Ejector:
         self._rules = rules(config, self._stats)
         self._ejections: dict[str, Ejection] = {}
 
-    def is_ejected(self, address: str) -> bool:
+    def is_ejected(self, key: str) -> bool:
         """Whether a host is ejected now."""
-        return address in self._ejections and self._ejections[address].active
+        return key in self._ejections and self._ejections[key].active
 
-    def detected(self, address: str, kind: EjectionType, **said: object) -> None:
+    def detected(self, key: str, kind: EjectionType, **said: object) -> None:
         """A host stands out: eject it if more may be; `said` is for the event log."""
-        if address not in self._membership or self.is_ejected(address):
+        if key not in self._membership or self.is_ejected(key):
             return
         rule = self._rules[kind]
         rule.detected.add()
@@ -59,29 +59,29 @@ class Ejector:
             self._stats.ejections_overflow.add()
             return
         enforced = self._rng.random() < rule.enforcing
-        ejection = self._ejections.setdefault(address, Ejection(self._config))
+        ejection = self._ejections.setdefault(key, Ejection(self._config))
         since = ejection.last_change
         if enforced:
             rule.enforced.add()
-            self._eject(address, ejection, kind)
-        self._tell(address, since, "EJECT", type=kind.value, enforced=enforced, **said)
+            self._eject(key, ejection, kind)
+        self._tell(key, since, "EJECT", type=kind.value, enforced=enforced, **said)
 
     def review(self) -> None:
         """Let those in whose time is over; called once in an interval."""
         now = trio.current_time()
-        for address in [each for each in self._ejections if each not in self._membership]:
-            del self._ejections[address]
-        for address, ejection in self._ejections.items():
+        for key in [each for each in self._ejections if each not in self._membership]:
+            del self._ejections[key]
+        for key, ejection in self._ejections.items():
             if ejection.due(now):
-                self._let_in(address, ejection)
+                self._let_in(key, ejection)
             else:
                 ejection.forgive()
         self._count_active()
 
-    def passed(self, address: str) -> None:
+    def passed(self, key: str) -> None:
         """A host has passed a health check."""
-        if self._config.successful_active_health_check_uneject_host and self.is_ejected(address):
-            self._let_in(address, self._ejections[address])
+        if self._config.successful_active_health_check_uneject_host and self.is_ejected(key):
+            self._let_in(key, self._ejections[key])
 
     def _may_eject(self) -> bool:
         ejected = sum(each in self._membership for each in self._ejections if self.is_ejected(each))
@@ -90,32 +90,32 @@ class Ejector:
         share = (ejected + 1) / len(self._membership.members)
         return share <= self._config.max_ejection_percent
 
-    def _eject(self, address: str, ejection: Ejection, kind: EjectionType) -> None:
+    def _eject(self, key: str, ejection: Ejection, kind: EjectionType) -> None:
         ejection.begin(trio.current_time(), self._rng)
         self._stats.ejections_enforced_total.add()
         self._count_active()
         why = kind.value.lower().replace("_", " ")
-        self._membership.mark(address, FAILED_OUTLIER_CHECK, f"ejected: {why}")
+        self._membership.mark(key, FAILED_OUTLIER_CHECK, f"ejected: {why}")
         name, length = self._membership.name, ejection.length
-        log.warning("cluster %s: %s is ejected for %.3g s: %s", name, address, length, why)
+        log.warning("cluster %s: %s is ejected for %.3g s: %s", name, key, length, why)
 
-    def _let_in(self, address: str, ejection: Ejection) -> None:
+    def _let_in(self, key: str, ejection: Ejection) -> None:
         since = ejection.last_change
         ejection.end(trio.current_time())
         self._count_active()
-        self._membership.clear(address, FAILED_OUTLIER_CHECK)
-        log.info("cluster %s: %s is ejected no more", self._membership.name, address)
-        self._tell(address, since, "UNEJECT")
+        self._membership.clear(key, FAILED_OUTLIER_CHECK)
+        log.info("cluster %s: %s is ejected no more", self._membership.name, key)
+        self._tell(key, since, "UNEJECT")
 
     def _count_active(self) -> None:
         self._stats.ejections_active.set(sum(map(self.is_ejected, self._ejections)))
 
-    def _tell(self, address: str, since: float | None, action: str, **said: object) -> None:
+    def _tell(self, key: str, since: float | None, action: str, **said: object) -> None:
         ago = -1 if since is None else int(trio.current_time() - since)
         self._events.note(
-            upstream_url=address.removeprefix("unix:"),
+            upstream_url=key.removeprefix("unix:"),
             action=action,
-            num_ejections=self._ejections[address].count,
+            num_ejections=self._ejections[key].count,
             secs_since_last_action=ago,
             **said,
         )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trioproxy.clusters.verdict import Verdict
     from trioproxy.config.health_check import HealthCheck
     from trioproxy.stats.writer import Writer
+    from trioproxy.upstream.member import Member
 
 log = logging.getLogger("trioproxy.clusters")
 
@@ -37,43 +38,45 @@ class Findings:
         """Count a check that begins."""
         self._stats.attempt.add()
 
-    def passed(self, address: str, verdict: Verdict) -> None:
+    def passed(self, member: Member, verdict: Verdict) -> None:
         """Take down that a host passed."""
         self._stats.success.add()
         first = verdict.pending
         if verdict.passed() is Change.DONE:
-            self._stats.healthy.add()
-            log.info("cluster %s: %s is healthy", self._membership.name, address)
-            self._tell(address, "add_healthy_event", first_check=first)
+            log.info("cluster %s: %s is healthy", self._membership.name, member.address)
+            self._tell(member, "add_healthy_event", first_check=first)
         if verdict.healthy:
-            self._membership.clear(address, FAILED_ACTIVE_HC)
+            self._membership.clear(member.key, FAILED_ACTIVE_HC)
+            self.count_healthy()
         if self._check.always_log_health_check_success:
-            self._tell(address, "successful_health_check_event", first_check=first)
-        self._membership.clear(address, PENDING_ACTIVE_HC)
+            self._tell(member, "successful_health_check_event", first_check=first)
+        self._membership.clear(member.key, PENDING_ACTIVE_HC)
 
-    def failed(self, address: str, verdict: Verdict, failure: CheckFailed) -> None:
+    def failed(self, member: Member, verdict: Verdict, failure: CheckFailed) -> None:
         """Take down that a host failed, and why."""
         self._stats.failure.add()
         if failure.kind is not Failure.ACTIVE:
             self._stats.network_failure.add()
         first, kind = verdict.pending, failure.kind.name
         if verdict.failed(at_once=failure.decisive) is Change.DONE:
-            self._stats.healthy.add(-1)
-            self._tell(address, "eject_unhealthy_event", failure_type=kind)
+            self._tell(member, "eject_unhealthy_event", failure_type=kind)
         if first or verdict.change is Change.DONE:
-            log.warning("cluster %s: %s is unhealthy: %s", self._membership.name, address, failure)
+            log.warning(
+                "cluster %s: %s is unhealthy: %s", self._membership.name, member.address, failure
+            )
         if first or self._check.always_log_health_check_failures:
-            self._tell(address, "health_check_failure_event", failure_type=kind, first_check=first)
+            self._tell(member, "health_check_failure_event", failure_type=kind, first_check=first)
         if not verdict.healthy:
-            self._membership.mark(address, FAILED_ACTIVE_HC, str(failure))
-        self._membership.clear(address, PENDING_ACTIVE_HC)
+            self._membership.mark(member.key, FAILED_ACTIVE_HC, str(failure))
+            self.count_healthy()
+        self._membership.clear(member.key, PENDING_ACTIVE_HC)
 
-    def forget(self, verdict: Verdict) -> None:
-        """A host is checked no more."""
-        if verdict.healthy:
-            self._stats.healthy.add(-1)
+    def count_healthy(self) -> None:
+        """Count anew who is healthy as far as checks tell."""
+        members = self._membership.members
+        self._stats.healthy.set(sum(FAILED_ACTIVE_HC not in each.flags for each in members))
 
-    def _tell(self, address: str, event: str, **said: object) -> None:
+    def _tell(self, member: Member, event: str, **said: object) -> None:
         kind = "HTTP" if self._check.http is not None else "TCP"
-        host = Address.parse(address).structured
+        host = Address.parse(member.address).structured
         self._events.note(health_checker_type=kind, host=host, **{event: said})

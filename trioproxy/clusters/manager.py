@@ -11,11 +11,14 @@ import trio
 from trioproxy.clusters.changes import Changes
 from trioproxy.clusters.membership import Membership
 from trioproxy.clusters.readiness import shortcomings
+from trioproxy.clusters.watch import Watch
 
 if TYPE_CHECKING:
+    from trioproxy.clusters.watch import WatchTools
     from trioproxy.config.cluster import Cluster
     from trioproxy.stats.writer import Writer
     from trioproxy.upstream.member import Member
+    from trioproxy.upstream.monitor import EjectionType
 
 log = logging.getLogger("trioproxy.clusters")
 
@@ -29,13 +32,25 @@ Job: TypeAlias = Callable[[], Awaitable[None]]
 class ClusterManager:
     """Runs what each cluster needs, in main alone: a worker never resolves or probes."""
 
-    def __init__(self, clusters: Sequence[Cluster], writer: Writer, tell: Tell) -> None:
+    def __init__(
+        self,
+        clusters: Sequence[Cluster],
+        writer: Writer,
+        tell: Tell,
+        tools: WatchTools,
+    ) -> None:
+        """Raises OSError where an event log cannot be opened."""
         self._changes = Changes()
         self._tell = tell
-        self.memberships = {each.name: Membership(each, writer, self._changes) for each in clusters}
+        self.memberships = {
+            each.name: Membership(each, writer, self._changes, checked=bool(each.health_checks))
+            for each in clusters
+        }
+        self._watches = {name: Watch(each, tools) for name, each in self.memberships.items()}
+        self._logs = tools.logs
         # Workers know what is configured: they need not be told.
         self._told = {
-            name: each.members if not any(each.reasons(m.address) for m in each.members) else ()
+            name: each.members if not any(each.reasons(m.key) for m in each.members) else ()
             for name, each in self.memberships.items()
         }
 
@@ -43,9 +58,19 @@ class ClusterManager:
         """Keep the workers informed, until cancelled."""
         async with trio.open_nursery() as nursery:
             for membership in self.memberships.values():
-                for job in jobs(membership):
+                for job in (*jobs(membership), *self._watches[membership.name].jobs):
                     nursery.start_soon(look_after, membership, job)
             await self._keep_telling()
+
+    def accuse(self, cluster: str, key: str, kind: EjectionType) -> None:
+        """A worker saw a host fail too often in a row."""
+        outliers = self._watches[cluster].outliers
+        if outliers is not None:
+            outliers.accuse(key, kind)
+
+    def reopen_logs(self) -> None:
+        """Open the event logs anew by name."""
+        self._logs.reopen()
 
     async def wait_ready(self) -> None:
         """Return when every required cluster is ready, and the workers know."""

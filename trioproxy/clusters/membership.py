@@ -30,8 +30,8 @@ class Membership:
     A source of discovery calls `replace` and `fail`. Who watches over health awaits
     `listed.beyond(...)` for hosts that came or went, and calls `mark` and `clear`. `changes` counts
     whatever became different, `listed` only who is listed. `checked`: newcomers are sent nothing
-    before `clear(address, FAILED_ACTIVE_HC)`, and hold up the start until
-    `clear(address, PENDING_ACTIVE_HC)`, which says that their first round is over.
+    before `clear(key, FAILED_ACTIVE_HC)`, and hold up the start until
+    `clear(key, PENDING_ACTIVE_HC)`, which says that their first round is over.
     """
 
     def __init__(
@@ -55,15 +55,15 @@ class Membership:
     def __repr__(self) -> str:
         return f"<Membership {self.name} {len(self.members)} hosts>"
 
-    def __contains__(self, address: str) -> bool:
-        return address in self._marks
+    def __contains__(self, key: str) -> bool:
+        return key in self._marks
 
     def attempt(self) -> None:
         """Count an attempt to find hosts; `replace` or `fail` says how it ended."""
         self._attempts.update_attempt.add()
 
     def replace(self, listing: Iterable[Member]) -> None:
-        """These are the hosts now, each once; of two with the same address the first counts."""
+        """These are the hosts now, each once; of two with the same key the first counts."""
         self._attempts.update_success.add()
         if self.failure:
             log.info("cluster %s: discovery works again", self.name)
@@ -79,39 +79,37 @@ class Membership:
         self.failure = reason
         self.changes.note()
 
-    def mark(self, address: str, flag: str, reason: str) -> None:
-        """Raise one of the flags of a host, or give a raised one another reason.
+    def mark(self, key: str, flag: str, reason: str) -> None:
+        """Raise one of the flags of the host with that `key`, or give a raised one another reason.
 
         Nothing happens where it is no member any more.
         """
-        marks = self._marks.get(address)
+        marks = self._marks.get(key)
         if marks is not None and marks.get(flag) != reason:
             marks[flag] = reason
             self._rebuild()
 
-    def clear(self, address: str, flag: str) -> None:
+    def clear(self, key: str, flag: str) -> None:
         """Lower one of the flags of a host."""
-        marks = self._marks.get(address)
+        marks = self._marks.get(key)
         if marks is not None and marks.pop(flag, None) is not None:
             self._rebuild()
 
-    def reasons(self, address: str) -> Mapping[str, str]:
+    def reasons(self, key: str) -> Mapping[str, str]:
         """Return why which flags of a host are raised."""
-        return self._marks.get(address, {})
+        return self._marks.get(key, {})
 
     def _list(self, listing: Iterable[Member]) -> bool:
         """List these; returns whether that is any different from before."""
         distinct: dict[str, Member] = {}
         for each in listing:
-            distinct.setdefault(each.address, each)
+            distinct.setdefault(each.key, each)
         listed = tuple(distinct.values())
         if self.discovered and listed == self._listing:
             return False
         self.discovered = True
         self._listing = listed
-        self._marks = {
-            address: self._marks.get(address, {**self._newcomers}) for address in distinct
-        }
+        self._marks = {key: self._marks.get(key, {**self._newcomers}) for key in distinct}
         self._stats.membership_change.add()
         self._rebuild()
         self.listed.note()
@@ -119,7 +117,7 @@ class Membership:
 
     def _rebuild(self) -> None:
         self.members = tuple(
-            attrs.evolve(each, flags=tuple(sorted({*each.flags, *self._marks[each.address]})))
+            attrs.evolve(each, flags=tuple(sorted({*each.flags, *self._marks[each.key]})))
             for each in self._listing
         )
         self._stats.membership_total.set(len(self.members))

@@ -27,7 +27,7 @@ NOT_KNOWN = -1.0
 
 
 class Outliers:
-    """Watches the hosts of one cluster; `success_rates` are percentages, by address."""
+    """Watches the hosts of one cluster; `success_rates` are percentages, by key."""
 
     def __init__(
         self,
@@ -55,31 +55,31 @@ class Outliers:
         """End ejections whose time is over, and compare the rates since the last look."""
         self._ejector.review()
         outcomes = {
-            address: each
-            for address, each in self._take_outcomes().items()
-            if not self._ejector.is_ejected(address)
+            key: each
+            for key, each in self._take_outcomes().items()
+            if not self._ejector.is_ejected(key)
         }
         self.success_rates = self._judge(
-            {address: each.external for address, each in outcomes.items()},
+            {key: each.external for key, each in outcomes.items()},
             EjectionType.SUCCESS_RATE,
             EjectionType.FAILURE_PERCENTAGE,
         )
         self.local_success_rates = self._judge(
-            {address: each.local for address, each in outcomes.items()},
+            {key: each.local for key, each in outcomes.items()},
             EjectionType.SUCCESS_RATE_LOCAL_ORIGIN,
             EjectionType.FAILURE_PERCENTAGE_LOCAL_ORIGIN,
         )
 
-    def accuse(self, address: str, kind: EjectionType) -> None:
+    def accuse(self, key: str, kind: EjectionType) -> None:
         """A worker saw a host fail too often in a row."""
-        self._ejector.detected(address, kind, eject_consecutive_event={})
+        self._ejector.detected(key, kind, eject_consecutive_event={})
 
     def _take_outcomes(self) -> dict[str, Outcomes]:
         """Return what was counted since the last time, of the hosts that were there then, too."""
-        members = [each.address for each in self._membership.members]
+        members = [each.key for each in self._membership.members]
         before, now = self._counted, self._tallies.outcomes(self._membership.name, members)
         self._counted = now
-        return {address: now[address] - before[address] for address in now if address in before}
+        return {key: now[key] - before[key] for key in now if key in before}
 
     def _judge(
         self, outcomes: Mapping[str, Outcome], by_rate: EjectionType, by_share: EjectionType
@@ -95,16 +95,16 @@ class Outliers:
 
     def _judge_by_rate(self, known: Mapping[str, float], kind: EjectionType) -> None:
         comparison = compare(known, self._config.success_rate_stdev_factor / 1000)
-        for address in comparison.outliers:
+        for key in comparison.outliers:
             event = {
-                "host_success_rate": round(known[address]),
+                "host_success_rate": round(known[key]),
                 "cluster_average_success_rate": round(comparison.mean),
                 "cluster_success_rate_ejection_threshold": round(comparison.least),
             }
-            self._ejector.detected(address, kind, eject_success_rate_event=event)
+            self._ejector.detected(key, kind, eject_success_rate_event=event)
 
     def _judge_by_share(self, known: Mapping[str, float], kind: EjectionType) -> None:
-        for address, rate in known.items():
+        for key, rate in known.items():
             if 100 - rate >= 100 * self._config.failure_percentage_threshold:
                 event = {"host_success_rate": round(rate)}
-                self._ejector.detected(address, kind, eject_failure_percentage_event=event)
+                self._ejector.detected(key, kind, eject_failure_percentage_event=event)

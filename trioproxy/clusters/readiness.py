@@ -26,7 +26,7 @@ def shortcomings(membership: Membership) -> str:
 def named(membership: Membership, hosts: list[Member]) -> str:
     """Return the addresses of some hosts, each with what speaks against it."""
     said = [
-        f"{each.address} ({'; '.join(sorted(set(membership.reasons(each.address).values())))})"
+        f"{each.address} ({'; '.join(sorted(set(membership.reasons(each.key).values())))})"
         for each in hosts[:MOST_NAMED]
     ]
     more = len(hosts) - len(said)

@@ -47,12 +47,12 @@ class Tallies:
                 self._busy.add(cluster)
         return cluster in self._busy
 
-    def outcomes(self, cluster: str, addresses: Sequence[str]) -> dict[str, Outcomes]:
+    def outcomes(self, cluster: str, keys: Sequence[str]) -> dict[str, Outcomes]:
         """Return what came of tries at each host."""
-        scopes = [sanitized(f"{host_scope(cluster, address)}.outcome") for address in addresses]
+        scopes = [sanitized(f"{host_scope(cluster, key)}.outcome") for key in keys]
         names = [Name(Kind.HIDDEN_COUNTER, f"{scope}.{each}") for scope in scopes for each in PARTS]
         counts = iter(self._reader.counts(names))
         return {
-            address: Outcomes(Outcome(*each[:2]), Outcome(*each[2:]))
-            for address, *each in zip(addresses, counts, counts, counts, counts, strict=True)
+            key: Outcomes(Outcome(*each[:2]), Outcome(*each[2:]))
+            for key, *each in zip(keys, counts, counts, counts, counts, strict=True)
         }

@@ -4,11 +4,12 @@ from typing import Annotated, ClassVar, Literal
 
 import attrs
 
+from trioproxy.config.discovery import Discovery
 from trioproxy.config.endpoint import Endpoint, check_localities
 from trioproxy.config.health_check import HealthCheck
-from trioproxy.config.marks import Count, Declares, Invalid, Later, Length, Name, Range, Unique
+from trioproxy.config.marks import Count, Declares, Invalid, Later, Name, Range, Unique
 from trioproxy.config.outlier_detection import OutlierDetection
-from trioproxy.config.units import Seconds
+from trioproxy.config.units import Fraction, Seconds
 
 
 @attrs.frozen
@@ -26,15 +27,21 @@ class Cluster:
     """A named group of endpoints with one policy."""
 
     later: ClassVar[tuple[str, ...]] = (
-        "discovery",
         "tls",
         "drain",
     )
 
     name: Annotated[Name, Declares("cluster"), "What routes and filters call it"]
-    endpoints: Annotated[
-        tuple[Endpoint, ...], Length(1), Unique(("address",)), "Its upstream addresses"
-    ]
+    endpoints: Annotated[tuple[Endpoint, ...], Unique(("address",)), "Its upstream addresses"] = ()
+    discovery: Annotated[
+        Discovery | None, "How its upstream addresses are found, where they are not written down"
+    ] = None
+    required: Annotated[
+        bool, "Nothing is taken over, or served, before it is known which of its hosts are healthy"
+    ] = True
+    min_healthy: Annotated[
+        Fraction, "Such a share of them, and one at the least, has to be healthy by then"
+    ] = 0.0
     connect_timeout: Annotated[Seconds, "Until a connection stands"] = 5.0
     protocol: Annotated[Literal["http1"], Later(("http2",)), "What is spoken to the endpoints"] = (
         "http1"
@@ -61,6 +68,10 @@ class Cluster:
     ] = None
 
     def __attrs_post_init__(self) -> None:
+        if self.endpoints and self.discovery:
+            raise Invalid("expected endpoints or discovery, not both", "discovery")
+        if not self.endpoints and not self.discovery:
+            raise Invalid("expected endpoints or discovery", "endpoints")
         check_localities(self.endpoints, "endpoints")
         if len(self.health_checks) > 1:
             raise Invalid("a cluster has one health check at most", "health_checks")

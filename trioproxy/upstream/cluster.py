@@ -60,8 +60,8 @@ class Cluster:
 
         Who is gone is drained: its idle connections are closed, others when they are given back.
         """
-        leaving = {host.member.address: host for host in self.hosts}
-        self.hosts = [self._host(each, leaving.pop(each.address, None)) for each in members]
+        leaving = {host.member.key: host for host in self.hosts}
+        self.hosts = [self._host(each, leaving.pop(each.key, None)) for each in members]
         self._balancer = Balancer(self.config.lb_policy, self.hosts, self._tools.rng)
         for host in leaving.values():
             host.removed = True
@@ -69,17 +69,17 @@ class Cluster:
 
     def _host(self, member: Member, known: Host | None) -> Host:
         if known is None:
-            stats = HostStats(self._tools.stats, self.name, member.address)
-            return Host(member, stats, self._monitor(member.address))
+            stats = HostStats(self._tools.stats, self.name, member.key)
+            return Host(member, stats, self._monitor(member.key))
         known.become(member)
         return known
 
-    def _monitor(self, address: str) -> Monitor | None:
+    def _monitor(self, key: str) -> Monitor | None:
         detection, tools = self.config.outlier_detection, self._tools
         if detection is None:
             return None
-        outcomes = HostOutcomes(tools.stats, self.name, address)
-        return Monitor(detection, outcomes, partial(tools.accuse, self.name, address))
+        outcomes = HostOutcomes(tools.stats, self.name, key)
+        return Monitor(detection, outcomes, partial(tools.accuse, self.name, key))
 
     def pick(self, tried: Collection[Host] = ()) -> Host:
         """Pick a host, one that was not tried if possible; raises NoHealthyUpstream."""

@@ -36,8 +36,6 @@ class Host:
     )
 
     def __init__(self, member: Member, stats: HostStats, monitor: Monitor | None = None) -> None:
-        self.address = Address.parse(member.address)
-        self.name = member.address.removeprefix("unix:")
         self.active = 0
         self.idle: list[UpstreamConnection] = []
         self.stats = stats
@@ -47,8 +45,10 @@ class Host:
         self.become(member)
 
     def become(self, member: Member) -> None:
-        """Take over what is said of it now; its address stays."""
+        """Take over what is said of it now, a new address too where it is a logical one."""
         self.member = member
+        self.address = Address.parse(member.address)
+        self.name = member.address.removeprefix("unix:")
         self.weight = member.weight
         self.priority = member.priority
         if self.monitor is not None and member.healthy and not self.healthy:

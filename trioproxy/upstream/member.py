@@ -42,7 +42,8 @@ class Place:
 class Member:
     """A host of a cluster: its address as text, its share, and its health as Envoy's flags.
 
-    `flags` are sorted. `metadata` holds scalars alone.
+    `flags` are sorted. `metadata` holds scalars alone. Where `logical` is set, the host is whoever
+    has that name: it stays the same, with its connections, when its address changes.
     """
 
     address: str
@@ -52,6 +53,12 @@ class Member:
     locality: Place = Place()
     metadata: dict[str, object] = attrs.Factory(dict)
     flags: tuple[str, ...] = ()
+    logical: str = ""
+
+    @property
+    def key(self) -> str:
+        """What it is known by as long as it is a member."""
+        return self.logical or self.address
 
     @property
     def healthy(self) -> bool:

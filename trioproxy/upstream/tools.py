@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 Accuse: TypeAlias = Callable[[str, str, "EjectionType"], None]
-"""Tells main by what a host, named by cluster and address, stands out."""
+"""Tells main by what a host, named by cluster and key, stands out."""
 
 
 @attrs.frozen
