@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trioproxy.clusters.watch import WatchTools
-    from trioproxy.stats.writer import Writer
 
 A, B = "127.0.0.1:1", "127.0.0.1:2"
 
@@ -40,9 +39,9 @@ def workers() -> Workers:
 
 
 async def test_workers_know_what_is_configured(
-    writer: Writer, workers: Workers, tools: WatchTools, nursery: trio.Nursery
+    workers: Workers, tools: WatchTools, nursery: trio.Nursery
 ) -> None:
-    manager = ClusterManager([static("app", A)], writer, workers.tell, tools)
+    manager = ClusterManager([static("app", A)], workers.tell, tools)
     nursery.start_soon(manager.run)
     await manager.wait_ready()
     await trio.testing.wait_all_tasks_blocked()
@@ -50,9 +49,9 @@ async def test_workers_know_what_is_configured(
 
 
 async def test_workers_are_told_what_changes(
-    writer: Writer, workers: Workers, tools: WatchTools, nursery: trio.Nursery
+    workers: Workers, tools: WatchTools, nursery: trio.Nursery
 ) -> None:
-    manager = ClusterManager([static("app", A, B), static("db", A)], writer, workers.tell, tools)
+    manager = ClusterManager([static("app", A, B), static("db", A)], workers.tell, tools)
     nursery.start_soon(manager.run)
     manager.memberships["app"].mark(A, FAILED_ACTIVE_HC, "timeout")
     await trio.testing.wait_all_tasks_blocked()
@@ -61,10 +60,10 @@ async def test_workers_are_told_what_changes(
 
 
 async def test_while_workers_do_not_listen_only_the_last_news_waits(
-    writer: Writer, workers: Workers, tools: WatchTools, nursery: trio.Nursery
+    workers: Workers, tools: WatchTools, nursery: trio.Nursery
 ) -> None:
     workers.listening = trio.Event()
-    manager = ClusterManager([static("app", A)], writer, workers.tell, tools)
+    manager = ClusterManager([static("app", A)], workers.tell, tools)
     nursery.start_soon(manager.run)
     for port in range(2, 6):
         manager.memberships["app"].replace([Member(f"127.0.0.1:{port}")])

@@ -7,7 +7,12 @@ import pytest
 from trioproxy.config.discovery import LogicalDns, PolledUrl, StrictDns, WatchedFile
 
 if TYPE_CHECKING:
-    from config.conftest import Load, Mistakes
+    from collections.abc import Callable
+
+    from trioproxy.config.loader import Loaded
+
+    Load = Callable[[str], Loaded]
+    Mistakes = Callable[[str], list[str]]
 
 
 def cluster(discovery: str) -> str:

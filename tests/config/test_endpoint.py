@@ -5,7 +5,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from config.conftest import Load, Mistakes
+    from collections.abc import Callable
+
+    from trioproxy.config.loader import Loaded
+
+    Load = Callable[[str], Loaded]
+    Mistakes = Callable[[str], list[str]]
 
 
 def endpoints(*texts: str) -> str:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
 from trioproxy.clusters.changes import Changes
+from trioproxy.clusters.discovery import discovery
 from trioproxy.clusters.membership import Membership
 from trioproxy.clusters.readiness import shortcomings
 from trioproxy.clusters.watch import Watch
 
 if TYPE_CHECKING:
+    from random import Random
+
+    from trioproxy.clusters.discovery import Job
     from trioproxy.clusters.watch import WatchTools
     from trioproxy.config.cluster import Cluster
-    from trioproxy.stats.writer import Writer
     from trioproxy.upstream.member import Member
     from trioproxy.upstream.monitor import EjectionType
 
@@ -25,40 +28,32 @@ log = logging.getLogger("trioproxy.clusters")
 Tell: TypeAlias = Callable[[str, Sequence["Member"]], Awaitable[None]]
 """Tells all workers, those to come included, the name of a cluster and all of its hosts."""
 
-Job: TypeAlias = Callable[[], Awaitable[None]]
-"""What goes on beside a cluster for as long as it lives: finding hosts, checking their health."""
-
 
 class ClusterManager:
     """Runs what each cluster needs, in main alone: a worker never resolves or probes."""
 
-    def __init__(
-        self,
-        clusters: Sequence[Cluster],
-        writer: Writer,
-        tell: Tell,
-        tools: WatchTools,
-    ) -> None:
+    def __init__(self, clusters: Sequence[Cluster], tell: Tell, tools: WatchTools) -> None:
         """Raises OSError where an event log cannot be opened."""
         self._changes = Changes()
         self._tell = tell
-        self.memberships = {
-            each.name: Membership(each, writer, self._changes, checked=bool(each.health_checks))
-            for each in clusters
-        }
+        self._tools = tools
+        self.memberships = {each.name: self._membership(each) for each in clusters}
         self._watches = {name: Watch(each, tools) for name, each in self.memberships.items()}
-        self._logs = tools.logs
         # Workers know what is configured: they need not be told.
         self._told = {
             name: each.members if not any(each.reasons(m.key) for m in each.members) else ()
             for name, each in self.memberships.items()
         }
 
+    def _membership(self, cluster: Cluster) -> Membership:
+        checked = bool(cluster.health_checks)
+        return Membership(cluster, self._tools.writer, self._changes, checked=checked)
+
     async def run(self) -> None:
         """Keep the workers informed, until cancelled."""
         async with trio.open_nursery() as nursery:
-            for membership in self.memberships.values():
-                for job in (*jobs(membership), *self._watches[membership.name].jobs):
+            for name, membership in self.memberships.items():
+                for job in (*jobs(membership, self._tools.rng), *self._watches[name].jobs):
                     nursery.start_soon(look_after, membership, job)
             await self._keep_telling()
 
@@ -70,7 +65,7 @@ class ClusterManager:
 
     def reopen_logs(self) -> None:
         """Open the event logs anew by name."""
-        self._logs.reopen()
+        self._tools.logs.reopen()
 
     async def wait_ready(self) -> None:
         """Return when every required cluster is ready, and the workers know."""
@@ -90,7 +85,9 @@ class ClusterManager:
         if missing := shortcomings(membership):
             return missing
         told = self._told[membership.name] == membership.members
-        return "" if told else "the workers do not know its hosts yet"
+        if told or not membership.config.required:
+            return ""
+        return "the workers do not know its hosts yet"
 
     async def _keep_telling(self) -> None:
         seen = -1
@@ -104,9 +101,10 @@ class ClusterManager:
                     self._changes.note()
 
 
-def jobs(membership: Membership) -> Sequence[Job]:
-    """Return what goes on beside a cluster for as long as it lives."""
-    return ()
+def jobs(membership: Membership, rng: Random) -> Iterator[Job]:
+    """Yield what goes on beside a cluster for as long as it lives."""
+    if membership.config.discovery is not None:
+        yield discovery(membership, membership.config.discovery, rng)
 
 
 async def look_after(membership: Membership, job: Job) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 import socket
 from typing import TYPE_CHECKING, Protocol
 
@@ -110,5 +111,5 @@ async def connect(address: Address) -> trio.SocketStream:
 def reason(error: Exception) -> str:
     """Say what went wrong, in the words of the access log: `connection refused`."""
     cause = error if isinstance(error, OSError) else error.__cause__
-    strerror = cause.strerror if isinstance(cause, OSError) else None
-    return (strerror or str(error)).lower()
+    number = cause.errno if isinstance(cause, OSError) else None
+    return (os.strerror(number) if number is not None else str(error)).lower()

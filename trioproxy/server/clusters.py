@@ -35,7 +35,7 @@ def open_clusters(
     with Reader(region, writer.epoch) as reader, AccessLogs(LogCounter(writer)) as logs:
         tools = WatchTools(writer, Tallies(reader), rng, logs, wall_clock)
         try:
-            manager = ClusterManager(clusters, writer, supervisor.set_hosts, tools)
+            manager = ClusterManager(clusters, supervisor.set_hosts, tools)
         except OSError as error:
             raise StartFailed(f"cannot open {error.filename}: {error.strerror}") from error
         supervisor.accuse = manager.accuse
