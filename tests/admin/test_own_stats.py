@@ -34,12 +34,16 @@ def test_what_is_configured(view: View) -> None:
 
 def test_gauges_are_as_of_now(view: View, instance: FakeInstance) -> None:
     instance.state, instance.uptime = State.INITIALIZING, 0.7
+    instance.missing = {"app": "no such name"}
     before = view.stats.snapshot().gauges
-    instance.state, instance.uptime = State.LIVE, 61.0
+    instance.state, instance.uptime, instance.missing = State.LIVE, 61.0, {}
     after = view.stats.snapshot().gauges
     names = ["uptime", "state", "live"]
     assert [before[f"server.{name}"] for name in names] == [0, 3, 0]
     assert [after[f"server.{name}"] for name in names] == [61, 0, 1]
+    clusters = [f"cluster_manager.{name}_clusters" for name in ("warming", "active")]
+    assert [before[name] for name in clusters] == [1, 1]
+    assert [after[name] for name in clusters] == [0, 2]
     assert before["listener_manager.workers_started"] == 0
     assert after["listener_manager.workers_started"] == 1
     assert after["server.memory_physical_size"] > after["server.memory_allocated"] > 0

@@ -27,10 +27,13 @@ class Workers:
         self.told: list[tuple[str, Sequence[Member]]] = []
         self.listening = trio.Event()
         self.listening.set()
+        self.deaf = 0  # times that one of them does not hear
 
-    async def tell(self, cluster: str, hosts: Sequence[Member]) -> None:
+    async def tell(self, cluster: str, hosts: Sequence[Member]) -> bool:
         await self.listening.wait()
         self.told.append((cluster, hosts))
+        self.deaf -= 1
+        return self.deaf < 0
 
 
 @pytest.fixture
@@ -72,6 +75,21 @@ async def test_while_workers_do_not_listen_only_the_last_news_waits(
     workers.listening.set()
     await manager.wait_ready()
     assert [hosts[0].address for _, hosts in workers.told] == ["127.0.0.1:2", "127.0.0.1:5"]
+
+
+async def test_who_is_too_busy_is_told_again(
+    workers: Workers,
+    tools: WatchTools,
+    nursery: trio.Nursery,
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    manager = ClusterManager([static("app", A)], workers.tell, tools)
+    nursery.start_soon(manager.run)
+    workers.deaf = 2
+    manager.memberships["app"].replace([Member(B)])
+    assert manager.unready()
+    await manager.wait_ready()
+    assert workers.told == 3 * [("app", (Member(B),))]
 
 
 def static(name: str, *addresses: str) -> Cluster:

@@ -131,7 +131,7 @@ def test_what_could_not_be_found_again_stays(
 
 
 def test_what_is_counted(membership: Membership, reader: Reader) -> None:
-    for listing in (members(A, B, C), members(A, B)):
+    for listing in (members(A, B, C), [], members(A, B)):
         membership.attempt()
         membership.replace(listing)
     membership.attempt()
@@ -140,10 +140,11 @@ def test_what_is_counted(membership: Membership, reader: Reader) -> None:
     snapshot = reader.snapshot()
     named = {**snapshot.counters, **snapshot.gauges}
     assert {
-        "cluster.app.membership_change": 2,
+        "cluster.app.membership_change": 3,
         "cluster.app.membership_total": 2,
         "cluster.app.membership_healthy": 1,
-        "cluster.app.update_attempt": 3,
-        "cluster.app.update_success": 2,
+        "cluster.app.update_attempt": 4,
+        "cluster.app.update_success": 3,
+        "cluster.app.update_empty": 1,
         "cluster.app.update_failure": 1,
     }.items() <= named.items()

@@ -54,6 +54,8 @@ def test_a_path_is_relative_to_the_configuration(loaded: Load) -> None:
         ("logical_dns: {address: app:70000}", "expected a port from 1 to 65535"),
         ("strict_dns: {address: -app:1}", "expected a DNS name"),
         ("strict_dns: {address: app:1, refresh: 0s}", "expected a pause"),
+        ("strict_dns: {address: app:1, resolvers: [127.0.0.1:0]}", "expected addresses with ports"),
+        ("logical_dns: {address: app:1, resolvers: [unix:x]}", "expected addresses with ports"),
         ("http: {url: ftp://a/}", "expected a URL of http or https"),
         ("http: {url: http://user:word@a/}", "expected a URL of http or https"),
         ('http: {url: http://a, headers: {"x y": a}}', "'x y' cannot be sent"),

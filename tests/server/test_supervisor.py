@@ -25,7 +25,7 @@ from trioproxy.server.messages import (
     Suspend,
 )
 from trioproxy.server.place import FIRST_PAUSE, LONGEST_PAUSE, PROVEN, StartFailed
-from trioproxy.upstream.member import Member
+from trioproxy.upstream.member import Member, pack
 from trioproxy.upstream.monitor import EjectionType
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from server.stand_ins import Diaries, TaskChildren
     from trioproxy.server.supervisor import Supervisor
 
-HOSTS = (Member("127.0.0.1:1"),)
+HOSTS = pack([Member("127.0.0.1:1")])
 
 
 async def test_all_are_ready_when_start_returns(

@@ -33,7 +33,7 @@ from trioproxy.server.messages import (
     Terminate,
 )
 from trioproxy.server.worker import live
-from trioproxy.upstream.member import Member
+from trioproxy.upstream.member import Member, pack
 from trioproxy.upstream.monitor import EjectionType
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ async def test_it_fails_health_checks_until_it_is_well(started: Main, diaries: D
 
 async def test_it_hears_of_hosts_however_many(started: Main, diaries: Diaries) -> None:
     many = tuple(Member(f"10.0.{n // 256}.{n % 256}:80", metadata={"n": n}) for n in range(1000))
-    await started.say(SetHosts("app", many), SetHosts("db", many[:2]))
+    await started.say(SetHosts("app", pack(many)), SetHosts("db", pack(many[:2])))
     await started.settle()
     app, db = diaries.last.told
     assert app.count(",") == 999

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 import trio
-from serving import http
+from serving import http, tcp
 
 from trioproxy.upstream.member import FAILED_ACTIVE_HC, Member
 
@@ -133,3 +133,42 @@ async def test_a_host_that_stays_keeps_what_it_has(serving: Serving) -> None:
         await proxy.play(ANSWERED)
         assert cluster.hosts == [before]
         assert len(before.idle) == 1
+
+
+async def test_a_tunnel_to_a_removed_host_stays(serving: Serving) -> None:
+    async with serving(tcp(endpoints="$origin, $origin2")) as proxy:
+        proxy.cluster().update(aimed_at(proxy, "origin"))
+        await proxy.play("client >> hello \n origin << hello")
+        proxy.cluster().update(aimed_at(proxy, "origin2"))
+        await proxy.play("origin >> are you there? \n client << are you there?")
+        await proxy.play("client#2 >> hello \n origin2 << hello")
+
+
+async def test_a_logical_host_keeps_its_connections_when_its_address_changes(
+    serving: Serving,
+) -> None:
+    """Who asks while one is idle gets that; who does not get one goes to the new address."""
+    async with serving(http(endpoints="$origin, $origin2")) as proxy:
+        old, new = (
+            attrs.evolve(each, logical="app.test:80")
+            for each in aimed_at(proxy, "origin", "origin2")
+        )
+        proxy.cluster().update([old])
+        await proxy.play(ANSWERED)
+        (host,) = proxy.cluster().hosts
+        proxy.cluster().update([new])
+        assert proxy.cluster().hosts == [host]
+        await proxy.play(ASKED)
+        other = ASKED.replace("origin", "origin2").replace("client", "client#2")
+        await proxy.play(other)
+        await proxy.play(f"origin >> {NO_CONTENT} \n client << {NO_CONTENT}")
+        assert len(host.idle) == 1
+
+
+async def test_nobody_gets_through_while_there_are_no_hosts(serving: Serving) -> None:
+    async with serving(http()) as proxy:
+        hosts = aimed_at(proxy, "origin")
+        proxy.cluster().update([])
+        await proxy.play(f"client >> GET / HTTP/1.1 | host: a | \n {failed('no healthy upstream')}")
+        proxy.cluster().update(hosts)
+        await proxy.play(ANSWERED)

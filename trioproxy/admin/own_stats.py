@@ -50,7 +50,6 @@ class OwnStats:
         self._listeners.listener_create_success.add(listeners * instance.options.concurrency)
         self._listeners.total_listeners_active.set(listeners)
         self._clusters.cluster_added.add(len(instance.config.clusters))
-        self._clusters.active_clusters.set(len(instance.config.clusters))
 
     def _refresh(self) -> None:
         instance, server = self._instance, self._server
@@ -59,6 +58,9 @@ class OwnStats:
         server.live.set(instance.state is State.LIVE)
         server.parent_connections.set(self._parent_connections())
         self._listeners.workers_started.set(instance.state in {State.LIVE, State.DRAINING})
+        warming = len(instance.unready())
+        self._clusters.warming_clusters.set(warming)
+        self._clusters.active_clusters.set(len(instance.config.clusters) - warming)
         memory = measure()
         server.memory_allocated.set(memory.allocated)
         server.memory_heap_size.set(memory.heap)

@@ -25,8 +25,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("trioproxy.clusters")
 
-Tell: TypeAlias = Callable[[str, Sequence["Member"]], Awaitable[None]]
-"""Tells all workers, those to come included, the name of a cluster and all of its hosts."""
+TELL_AGAIN = 1.0  # seconds after which those who were too busy to listen are told again
+
+Tell: TypeAlias = Callable[[str, Sequence["Member"]], Awaitable[bool]]
+"""Tells all workers, those to come included, the name of a cluster and all of its hosts.
+
+Returns whether all of them heard it.
+"""
 
 
 class ClusterManager:
@@ -93,12 +98,23 @@ class ClusterManager:
         seen = -1
         while True:
             seen = await self._changes.beyond(seen)
-            for name, membership in self.memberships.items():
-                if self._told[name] != membership.members:
-                    news = membership.members
-                    await self._tell(name, news)
-                    self._told[name] = news
-                    self._changes.note()
+            if not await self._tell_news():
+                await trio.sleep(TELL_AGAIN)
+                seen = -1
+
+    async def _tell_news(self) -> bool:
+        """Tell the workers what they do not know yet; returns whether all of them heard it."""
+        all_heard = True
+        for name, membership in self.memberships.items():
+            news = membership.members
+            if self._told[name] == news:
+                continue
+            if await self._tell(name, news):
+                self._told[name] = news
+                self._changes.note()
+            else:
+                all_heard = False
+        return all_heard
 
 
 def jobs(membership: Membership, rng: Random) -> Iterator[Job]:

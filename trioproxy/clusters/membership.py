@@ -70,6 +70,8 @@ class Membership:
             self.failure = ""
         if not self._list(listing):
             self._attempts.update_no_rebuild.add()
+        if not self._listing:
+            self._attempts.update_empty.add()
 
     def fail(self, reason: str) -> None:
         """The hosts were not found this time; those that were known stay."""

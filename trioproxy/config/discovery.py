@@ -25,7 +25,8 @@ LookupFamily = Annotated[
     "Which addresses: `v4_preferred` is IPv6 only for want of IPv4, `auto` the other way round",
 ]
 Resolvers = Annotated[
-    tuple[Address, ...], "DNS servers to ask; none: those of /etc/resolv.conf, and /etc/hosts"
+    tuple[Address, ...],
+    "DNS servers to ask, by address and port; none: /etc/hosts, then those of /etc/resolv.conf",
 ]
 Refresh = Annotated[
     Seconds | None, "Between two questions; null: as long as the answer says that it holds"
@@ -53,6 +54,7 @@ class StrictDns:
             raise Invalid("expected either address or srv", "srv")
         check_port(self.address)
         check_interval(self.refresh)
+        check_resolvers(self.resolvers)
 
 
 @attrs.frozen
@@ -68,6 +70,7 @@ class LogicalDns:
     def __attrs_post_init__(self) -> None:
         check_port(self.address)
         check_interval(self.refresh)
+        check_resolvers(self.resolvers)
 
 
 @attrs.frozen
@@ -121,3 +124,10 @@ def check_interval(refresh: float | None) -> None:
     """Raise Invalid where there would be no pause at all."""
     if refresh == 0:
         raise Invalid("expected a pause, however short", "refresh")
+
+
+def check_resolvers(resolvers: tuple[Address, ...]) -> None:
+    """Raise Invalid where a server is not one that DNS can be spoken with."""
+    for each in resolvers:
+        if each.path or each.free:
+            raise Invalid("expected addresses with ports, such as 127.0.0.1:53", "resolvers")

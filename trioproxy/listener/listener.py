@@ -156,8 +156,9 @@ class Listener:
         except Exception:
             log.exception("a filter of listener %s failed", self.name)
             transport.abort()
-        except BaseExceptionGroup:  # something failed while the connection was cancelled
-            transport.abort()
+        except BaseExceptionGroup as ends:
+            if ends.split(trio.Cancelled)[1] is not None:  # something failed when it was cancelled
+                transport.abort()
             raise
         finally:
             transport.close()

@@ -8,7 +8,6 @@ import attrs
 
 from trioproxy.drain.lifetime import Cause
 from trioproxy.restart.wire import Vocabulary
-from trioproxy.upstream.member import Member  # noqa: TC001  # looked up when a message is read
 
 
 @attrs.frozen
@@ -140,10 +139,13 @@ class SetHealth:
 
 @attrs.frozen
 class SetHosts:
-    """Main to worker: these are all the hosts of a cluster from now on, each once."""
+    """Main to worker: these are all the hosts of a cluster from now on, each once.
+
+    `hosts` is what `trioproxy.upstream.member.pack` makes of them.
+    """
 
     cluster: str
-    hosts: tuple[Member, ...]
+    hosts: tuple[dict[str, object], ...]
 
 
 @attrs.frozen

@@ -24,6 +24,7 @@ from trioproxy.server.messages import (
 )
 from trioproxy.server.place import Place
 from trioproxy.stats.server import WatchdogStats
+from trioproxy.upstream.member import pack
 
 if TYPE_CHECKING:
     import socket
@@ -85,16 +86,28 @@ class Supervisor:
         """Return the workers that are not ready."""
         return [index for index, place in enumerate(self._places) if place.process is None]
 
-    async def tell(self, message: ToWorker) -> None:
-        """Send a command to all workers, those that are still to come included."""
+    async def tell(self, message: ToWorker) -> bool:
+        """Send a command to all workers, those that are still to come included.
+
+        Returns whether none was too busy to take it.
+        """
         self._remember(message)
+        taken: list[bool] = []
+
+        async def tell(place: Place) -> None:
+            taken.append(await place.tell(message))
+
         async with trio.open_nursery() as nursery:
             for place in self._places:
-                nursery.start_soon(place.tell, message)
+                nursery.start_soon(tell, place)
+        return all(taken)
 
-    async def set_hosts(self, cluster: str, hosts: Sequence[Member]) -> None:
-        """Tell all workers, those to come included, all hosts of a cluster."""
-        await self.tell(SetHosts(cluster, tuple(hosts)))
+    async def set_hosts(self, cluster: str, hosts: Sequence[Member]) -> bool:
+        """Tell all workers, those to come included, all hosts of a cluster.
+
+        Returns whether none was too busy to hear it.
+        """
+        return await self.tell(SetHosts(cluster, pack(hosts)))
 
     async def hand_over(self, ends: Sequence[socket.socket]) -> None:
         """Give each worker its channel to the next generation; the ends are theirs then."""

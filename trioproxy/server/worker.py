@@ -44,6 +44,7 @@ from trioproxy.server.messages import (
 )
 from trioproxy.server.plane import Identity
 from trioproxy.stats.region import Region
+from trioproxy.upstream.member import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -204,7 +205,7 @@ class Worker:
             case SetHealth(failed=failed):
                 self._plane.set_health(failed=failed)
             case SetHosts(cluster=cluster, hosts=hosts):
-                self._plane.set_hosts(cluster, hosts)
+                self._plane.set_hosts(cluster, unpack(hosts))
 
     def _accept(self) -> None:
         if self._started:

@@ -26,6 +26,7 @@ class DiscoveryStats(Family):
     update_attempt: Counter
     update_success: Counter
     update_failure: Counter
+    update_empty: Counter
     update_no_rebuild: Counter
 
     def __init__(self, writer: Writer, cluster: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -11,14 +10,14 @@ import trio
 from trioproxy.errors import ConnectFailed, NoHealthyUpstream, PendingTimeout, UpstreamOverflow
 from trioproxy.reactor.epoll import IN
 from trioproxy.reactor.transport import Transport
-from trioproxy.stats.health import HostOutcomes
 from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, HostStats
 from trioproxy.upstream.breaker import Breaker
 from trioproxy.upstream.connection import UpstreamConnection, connect
+from trioproxy.upstream.figures import HostFigures
 from trioproxy.upstream.host import Host
 from trioproxy.upstream.lb import Balancer
 from trioproxy.upstream.member import member
-from trioproxy.upstream.monitor import Monitor
+from trioproxy.upstream.monitor import Monitors
 
 if TYPE_CHECKING:
     import socket
@@ -38,7 +37,9 @@ class Cluster:
         self.reactor = tools.reactor
         self.sweep = tools.sweep
         self.stats = ClusterStats(tools.stats, cluster.name)
-        self._tools = tools
+        self._rng = tools.rng
+        self._figures = HostFigures(tools.stats, cluster.name, HostStats)
+        self._monitors = Monitors(cluster, tools)
         self.hosts: list[Host] = []
         self.update([member(endpoint) for endpoint in cluster.endpoints])
         limits = cluster.circuit_breakers
@@ -62,24 +63,16 @@ class Cluster:
         """
         leaving = {host.member.key: host for host in self.hosts}
         self.hosts = [self._host(each, leaving.pop(each.key, None)) for each in members]
-        self._balancer = Balancer(self.config.lb_policy, self.hosts, self._tools.rng)
+        self._balancer = Balancer(self.config.lb_policy, self.hosts, self._rng)
         for host in leaving.values():
             host.removed = True
             self.drop_idle(host)
 
     def _host(self, member: Member, known: Host | None) -> Host:
         if known is None:
-            stats = HostStats(self._tools.stats, self.name, member.key)
-            return Host(member, stats, self._monitor(member.key))
+            return Host(member, self._figures.of(member.key), self._monitors.of(member.key))
         known.become(member)
         return known
-
-    def _monitor(self, key: str) -> Monitor | None:
-        detection, tools = self.config.outlier_detection, self._tools
-        if detection is None:
-            return None
-        outcomes = HostOutcomes(tools.stats, self.name, key)
-        return Monitor(detection, outcomes, partial(tools.accuse, self.name, key))
 
     def pick(self, tried: Collection[Host] = ()) -> Host:
         """Pick a host, one that was not tried if possible; raises NoHealthyUpstream."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from trioproxy.config.endpoint import Endpoint
 
 FAILED_ACTIVE_HC = "failed_active_hc"
@@ -83,3 +85,38 @@ def member(endpoint: Endpoint) -> Member:
         dict(endpoint.metadata),
         FLAG_OF_STATUS[endpoint.health_status],
     )
+
+
+Row: TypeAlias = dict[str, object]
+"""A member as JSON: what is different from `Member("")`."""
+
+
+def pack(members: Iterable[Member]) -> tuple[Row, ...]:
+    """Return members as short as they can be said: a thousand are told at every change."""
+    return tuple(_different(each, PLAIN) for each in members)
+
+
+def unpack(rows: Iterable[Row]) -> tuple[Member, ...]:
+    """Return the members that `pack` was given; what comes from main is taken at its word."""
+    return tuple(map(_member, rows))
+
+
+def _different(value: Member | Place, plain: Member | Place) -> Row:
+    row: Row = {}
+    for field in FIELDS[type(value)]:
+        held = getattr(value, field)
+        if held != getattr(plain, field):
+            row[field] = _different(held, PLAIN.locality) if isinstance(held, Place) else held
+    return row
+
+
+def _member(row: dict[str, Any]) -> Member:
+    """Return what a row says; any of its values may be of any type."""
+    place, flags = row.get("locality"), row.get("flags", ())
+    return Member(
+        **row | {"locality": Place(**place) if place else PLAIN.locality, "flags": tuple(flags)}
+    )
+
+
+PLAIN = Member("")
+FIELDS = {kind: [field.name for field in attrs.fields(kind)] for kind in (Member, Place)}

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import enum
+from functools import partial
 from typing import TYPE_CHECKING
+
+from trioproxy.stats.health import HostOutcomes
+from trioproxy.upstream.figures import HostFigures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trioproxy.config.cluster import Cluster
     from trioproxy.config.outlier_detection import OutlierDetection
-    from trioproxy.stats.health import HostOutcomes
+    from trioproxy.upstream.tools import ClusterTools
 
 
 class EjectionType(enum.Enum):
@@ -95,3 +100,22 @@ class Monitor:
         if self._5xx >= self._config.consecutive_5xx:
             self._5xx = 0
             self._accuse(EjectionType.CONSECUTIVE_5XX)
+
+
+class Monitors:
+    """Makes the monitors of a cluster's hosts, where outliers are looked for."""
+
+    def __init__(self, cluster: Cluster, tools: ClusterTools) -> None:
+        self._cluster = cluster.name
+        self._config = cluster.outlier_detection
+        self._accuse = tools.accuse
+        self._outcomes = None
+        if self._config is not None:
+            self._outcomes = HostFigures(tools.stats, cluster.name, HostOutcomes)
+
+    def of(self, key: str) -> Monitor | None:
+        """Return the monitor of a new host, or None."""
+        if self._config is None or self._outcomes is None:
+            return None
+        accuse = partial(self._accuse, self._cluster, key)
+        return Monitor(self._config, self._outcomes.of(key), accuse)
