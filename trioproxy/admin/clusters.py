@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from trioproxy.admin.address import label, structured
+from trioproxy.admin.address import label
 from trioproxy.admin.query import pattern
 from trioproxy.admin.responses import as_json, text
 from trioproxy.config.address import Address
@@ -112,7 +112,7 @@ def host_status(cluster: str, host: Member, figures: Mapping[str, int]) -> dict[
     ]
     place = attrs.asdict(host.locality, filter=lambda field, _: field.name != "weight")
     return {
-        "address": structured(Address.parse(host.address)),
+        "address": Address.parse(host.address).structured,
         "stats": stats,
         "health_status": health(host),
         "weight": host.weight,

@@ -6,7 +6,9 @@ import attrs
 
 from trioproxy.config.discovery import Discovery
 from trioproxy.config.endpoint import Endpoint, check_localities
+from trioproxy.config.health_check import HealthCheck
 from trioproxy.config.marks import Count, Declares, Invalid, Later, Name, Range, Unique
+from trioproxy.config.outlier_detection import OutlierDetection
 from trioproxy.config.units import Fraction, Seconds
 
 
@@ -25,8 +27,6 @@ class Cluster:
     """A named group of endpoints with one policy."""
 
     later: ClassVar[tuple[str, ...]] = (
-        "health_checks",
-        "outlier_detection",
         "tls",
         "drain",
     )
@@ -51,6 +51,13 @@ class Cluster:
         Later(("ring_hash", "maglev")),
         "How an endpoint is picked",
     ] = "round_robin"
+    health_checks: Annotated[
+        tuple[HealthCheck, ...],
+        "How hosts are checked, at most one way; a host gets requests once it has passed",
+    ] = ()
+    outlier_detection: Annotated[
+        OutlierDetection | None, "Which hosts are ejected for how they answer; null: none"
+    ] = None
     circuit_breakers: Annotated[CircuitBreakers, "Its limits, per worker"] = CircuitBreakers()
     idle_timeout: Annotated[Seconds, "An unused pooled connection is closed; 0: never"] = 3600.0
     max_requests_per_connection: Annotated[
@@ -66,3 +73,5 @@ class Cluster:
         if not self.endpoints and not self.discovery:
             raise Invalid("expected endpoints or discovery", "endpoints")
         check_localities(self.endpoints, "endpoints")
+        if len(self.health_checks) > 1:
+            raise Invalid("a cluster has one health check at most", "health_checks")

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow, UpstreamTimeout
+from trioproxy.errors import ConnectFailed, NoHealthyUpstream, PendingTimeout, UpstreamOverflow
 from trioproxy.reactor.epoll import IN
 from trioproxy.reactor.transport import Transport
-from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats
+from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, HostStats
 from trioproxy.upstream.breaker import Breaker
 from trioproxy.upstream.connection import UpstreamConnection, connect
 from trioproxy.upstream.figures import HostFigures
 from trioproxy.upstream.host import Host
 from trioproxy.upstream.lb import Balancer
 from trioproxy.upstream.member import member
+from trioproxy.upstream.monitor import Monitors
 
 if TYPE_CHECKING:
     import socket
@@ -37,7 +38,8 @@ class Cluster:
         self.sweep = tools.sweep
         self.stats = ClusterStats(tools.stats, cluster.name)
         self._rng = tools.rng
-        self._figures = HostFigures(tools.stats, cluster.name)
+        self._figures = HostFigures(tools.stats, cluster.name, HostStats)
+        self._monitors = Monitors(cluster, tools)
         self.hosts: list[Host] = []
         self.update([member(endpoint) for endpoint in cluster.endpoints])
         limits = cluster.circuit_breakers
@@ -68,7 +70,7 @@ class Cluster:
 
     def _host(self, member: Member, known: Host | None) -> Host:
         if known is None:
-            return Host(member, self._figures.of(member.key))
+            return Host(member, self._figures.of(member.key), self._monitors.of(member.key))
         known.become(member)
         return known
 
@@ -171,7 +173,7 @@ class Cluster:
             with self.pending.hold(), trio.move_on_at(until) as limit:
                 await self._waiting.park()
             if limit.cancelled_caught:
-                raise UpstreamTimeout
+                raise PendingTimeout
         finally:
             self.stats.upstream_rq_pending_active.add(-1)
 
