@@ -127,7 +127,8 @@ class HealthCheck:
         " null: `interval`",
     ] = None
     no_traffic_interval: Annotated[
-        Seconds, "The pause as long as the cluster has never been connected to"
+        Seconds,
+        "The pause as long as the cluster has never been connected to, once a host is healthy",
     ] = 60.0
     no_traffic_healthy_interval: Annotated[
         Seconds | None,
