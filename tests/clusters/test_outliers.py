@@ -14,7 +14,7 @@ from trioproxy.clusters.changes import Changes
 from trioproxy.clusters.ejector import Ejector
 from trioproxy.clusters.event_log import EventLog
 from trioproxy.clusters.membership import Membership
-from trioproxy.clusters.outliers import Outliers
+from trioproxy.clusters.outliers import NOT_KNOWN, Outliers
 from trioproxy.clusters.tallies import Tallies
 from trioproxy.config.address import Address
 from trioproxy.config.cluster import Cluster
@@ -164,6 +164,8 @@ async def test_what_is_of_local_origin_is_compared_on_its_own(
     assert case.ejected() == [A]
     assert json.loads(case.events[0])["type"] == "SUCCESS_RATE_LOCAL_ORIGIN"
     assert case.outliers.local_success_rates[A] == 60
+    assert case.outliers.rates(A) == (100, 60)
+    assert case.outliers.rates("127.0.0.1:99") == (NOT_KNOWN, NOT_KNOWN)
 
 
 async def test_a_newcomer_is_not_judged_by_what_was_before(

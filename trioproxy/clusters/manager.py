@@ -11,6 +11,7 @@ import trio
 from trioproxy.clusters.changes import Changes
 from trioproxy.clusters.discovery import discovery
 from trioproxy.clusters.membership import Membership
+from trioproxy.clusters.outliers import NOT_KNOWN
 from trioproxy.clusters.readiness import shortcomings
 from trioproxy.clusters.watch import Watch
 
@@ -68,6 +69,14 @@ class ClusterManager:
         outliers = self._watches[cluster].outliers
         if outliers is not None:
             outliers.accuse(key, kind)
+
+    def success_rates(self, cluster: str, key: str) -> tuple[float, float]:
+        """Return the percentages of a host's tries that had a good answer, and any at all.
+
+        They are -1 where they are not measured.
+        """
+        outliers = self._watches[cluster].outliers
+        return (NOT_KNOWN, NOT_KNOWN) if outliers is None else outliers.rates(key)
 
     def reopen_logs(self) -> None:
         """Open the event logs anew by name."""

@@ -70,6 +70,11 @@ class Outliers:
             EjectionType.FAILURE_PERCENTAGE_LOCAL_ORIGIN,
         )
 
+    def rates(self, key: str) -> tuple[float, float]:
+        """Return a host's success rates as of the last look, by its answers and by being there."""
+        known = self.success_rates.get(key, NOT_KNOWN)
+        return known, self.local_success_rates.get(key, NOT_KNOWN)
+
     def accuse(self, key: str, kind: EjectionType) -> None:
         """A worker saw a host fail too often in a row."""
         self._ejector.detected(key, kind, eject_consecutive_event={})
