@@ -86,4 +86,5 @@ def facts(instance: Instance, membership: Membership, hidden: Mapping[str, int])
 
 def limits(cluster: Cluster) -> dict[str, int]:
     """Return the circuit breakers' limits, by name."""
-    return attrs.asdict(cluster.circuit_breakers)
+    values = attrs.asdict(cluster.circuit_breakers, recurse=False)
+    return {name: value for name, value in values.items() if name != "retry_budget"}
