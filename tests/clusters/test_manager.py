@@ -77,6 +77,23 @@ async def test_while_workers_do_not_listen_only_the_last_news_waits(
     assert [hosts[0].address for _, hosts in workers.told] == ["127.0.0.1:2", "127.0.0.1:5"]
 
 
+async def test_many_verdicts_are_told_in_a_few(
+    workers: Workers,
+    tools: WatchTools,
+    nursery: trio.Nursery,
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    hosts = [f"127.0.0.1:{port}" for port in range(1, 101)]
+    manager = ClusterManager([static("app", *hosts)], workers.tell, tools)
+    nursery.start_soon(manager.run)
+    for host in hosts:
+        manager.memberships["app"].mark(host, FAILED_ACTIVE_HC, "timeout")
+        await trio.sleep(0.001)
+    await trio.sleep(1.0)
+    assert len(workers.told) < 10
+    assert not any(each.healthy for each in workers.told[-1][1])
+
+
 async def test_who_is_too_busy_is_told_again(
     workers: Workers,
     tools: WatchTools,
