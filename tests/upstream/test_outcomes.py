@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 DETECTION = "outlier_detection: {}"
 SPLIT = "outlier_detection: {split_external_local_origin_errors: true}"
 TIMEOUT = "upstream request timeout"
+EMPTY = "HTTP/1.1 204 No Content |"
 OVERFLOW = "too many requests wait for a connection"
 ASK = "client >> GET / HTTP/1.1 | host: a |"
 HEARD = "origin << GET / HTTP/1.1 | host: a |"
@@ -121,8 +122,9 @@ async def test_to_wait_for_a_connection_is_nobodys_fault(serving: Serving) -> No
         late = refused("client#3", "503", OVERFLOW)
         await proxy.play(f"client#3 >> GET / HTTP/1.1 | host: a | \n {late}")
         await proxy.play(refused("client#2", "504", TIMEOUT))
-        await proxy.play("client >> i\\ \n origin << i\\ \n origin >> HTTP/1.1 204 No Content |")
-        await proxy.play("client << HTTP/1.1 204 No Content |")
+        await proxy.play(
+            f"client >> i\\ \n origin << i\\ \n origin >> {EMPTY} \n client << {EMPTY}"
+        )
         assert outcomes(proxy) == {"success": 1}
 
 
@@ -134,9 +136,8 @@ async def test_a_kept_connection_that_was_closed_is_no_failure(serving: Serving)
     async with serving(http(cluster=DETECTION)) as proxy:
         await proxy.play(answered("200 OK"))
         await proxy.play(f"{ASK} \n {HEARD} \n origin >> (close)")
-        answer = "HTTP/1.1 204 No Content |"
         await proxy.play(
-            f"origin#2 << GET / HTTP/1.1 | host: a | \n origin#2 >> {answer} \n client << {answer}"
+            f"origin#2 << GET / HTTP/1.1 | host: a | \n origin#2 >> {EMPTY} \n client << {EMPTY}"
         )
         assert outcomes(proxy) == {"success": 2}
 
