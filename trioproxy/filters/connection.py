@@ -23,8 +23,8 @@ class Connection:
     """One client's connection: its transport, its lifetime and where it comes from.
 
     `remote` and `local` are `ip:port`, `[ip]:port` or a path; `remote_ip` is the bare address,
-    empty for Unix sockets. `inheritance` is what came with it, if another generation had it
-    before, and `moved` tells that another one has it now.
+    empty for Unix sockets. `protocol` is what the client speaks, in words. `inheritance` is what
+    came with it, if another generation had it before; `moved` tells that another one has it now.
     """
 
     __slots__ = (
@@ -36,6 +36,7 @@ class Connection:
         "listener",
         "moved",
         "peer",
+        "protocol",
         "remote",
         "transport",
     )
@@ -55,6 +56,7 @@ class Connection:
         self.peer = peer
         self.remote = address_text(peer)
         self.listener = listener
+        self.protocol = "TCP"
         self.id = number
         self.inheritance = inheritance
         self.moved = False

@@ -52,6 +52,7 @@ class Http1Connection:
     def __init__(self, connection: Connection, manager: HttpManaging) -> None:
         self.connection = connection
         self.manager = manager
+        connection.protocol = "HTTP/1.1"
         self.transport = connection.transport
         self.reader = Reader(connection.transport, REQUEST_SIZE)
         inheritance = connection.inheritance

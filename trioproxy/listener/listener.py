@@ -53,7 +53,7 @@ class Listener:
     ) -> None:
         self.config = config
         self.name = config.name
-        self.living: set[Lifetime] = set()
+        self.living: dict[Lifetime, Connection | None] = {}  # None: its task has not begun
         self._tools = tools
         self._crew = Crew(connections, self.serve)
         self._numbers = numbers
@@ -140,7 +140,7 @@ class Listener:
         sock, peer, lifetime, inheritance = arrival
         lifetime.run_in(scope)
         transport = Transport(self._tools.reactor, sock)
-        connection = Connection(
+        connection = self.living[lifetime] = Connection(
             transport,
             lifetime,
             peer,
@@ -167,7 +167,7 @@ class Listener:
             self._leave(connection)
 
     def _enter(self, lifetime: Lifetime, *, new: bool) -> None:
-        self.living.add(lifetime)
+        self.living[lifetime] = None
         self._arrived(self, lifetime)
         if new:
             self._stats.downstream_cx_total.add()
@@ -177,7 +177,7 @@ class Listener:
         self._total.add()
 
     def _leave(self, connection: Connection) -> None:
-        self.living.discard(connection.lifetime)
+        del self.living[connection.lifetime]
         self._stats.downstream_cx_active.add(-1)
         self._share.downstream_cx_active.add(-1)
         self._total.add(-1)
