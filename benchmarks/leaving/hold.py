@@ -1,6 +1,6 @@
-"""Clients that ask once and then hold their connections: `python -m benchmarks.leaving.hold PORT N`.
+"""Clients that ask once, and then hold their connections: `hold PORT NUMBER`.
 
-Says so on standard output when all are answered, and ends when all are closed, or nobody reads that.
+Says so when all are answered, and ends when all are closed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ ASK = b"GET / HTTP/1.1\r\nHost: leaving\r\n\r\n"
 
 
 def main(port: int, count: int) -> int:
+    """Ask, hold, and let go; returns the exit status."""
     raise_descriptor_limit()
     poll, socks = select.epoll(), {}
     for _ in range(count):

@@ -87,8 +87,10 @@ class Drain:
         """Ask again and again until it is the last time."""
         await trio.sleep(first)
         with peer:
-            while not (await peer.ask(GET.request))[0].close:
+            head, _ = await peer.ask(GET.request)
+            while not head.close:
                 await trio.sleep(PAUSE)
+                head, _ = await peer.ask(GET.request)
         told.append((trio.current_time() - began) / self.time)
 
     async def _wait(self, peer: Peer, began: float, closed: list[float]) -> None:

@@ -6,18 +6,18 @@ process of their own.
 
 from __future__ import annotations
 
-import gc
 import subprocess
 import sys
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
 import trio
 
 from benchmarks.process import BenchError
-from trioproxy.server.limits import raise_descriptor_limit
+from trioproxy.server.limits import collect_rarely, raise_descriptor_limit
 from trioproxy.testing import Proxy, open_proxy
 
 if TYPE_CHECKING:
@@ -80,35 +80,37 @@ WAYS: Mapping[str, Callable[[Proxy], Awaitable[None]]] = {
 def stall(way: str, count: int) -> Turns:
     """Have `count` connections leave; returns the longest turn meanwhile."""
     raise_descriptor_limit()
-    gc.collect()
-    gc.freeze()  # as workers do
+    collect_rarely()  # as workers do
     return trio.run(_stall, WAYS[way], count)
 
 
 async def _stall(leave: Callable[[Proxy], Awaitable[None]], count: int) -> Turns:
     turns = Turns()
-    async with open_proxy(CONFIG) as proxy, held(proxy.port(), count):
-        serving = proxy.serving
+    async with open_proxy(CONFIG) as proxy, held(proxy.port(), count) as clients:
         trio.lowlevel.add_instrument(turns)
+        await trio.lowlevel.checkpoint()
         await leave(proxy)
         with trio.fail_after(PATIENCE):
-            while serving.connections:
-                await trio.sleep(0.1)
+            await clients.wait()
         trio.lowlevel.remove_instrument(turns)
     return turns
 
 
 @asynccontextmanager
-async def held(port: int, count: int) -> AsyncIterator[None]:
-    """Connections that are held while the block lasts; raises BenchError where one is missing."""
+async def held(port: int, count: int) -> AsyncIterator[trio.Process]:
+    """Clients that hold so many connections, and end when all are closed.
+
+    Raises BenchError where one is not answered.
+    """
     command = [sys.executable, "-m", "benchmarks.leaving.hold", str(port), str(count)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as clients:
+    async with trio.open_nursery() as nursery:
+        start = partial(trio.run_process, command, stdout=subprocess.PIPE)
+        clients: trio.Process = await nursery.start(start)
         assert clients.stdout
-        try:
-            with trio.move_on_after(PATIENCE):
-                await trio.lowlevel.wait_readable(clients.stdout)
-            if clients.stdout.readline() != b"held\n":
-                raise BenchError(f"not all of {count} connections were answered")
-            yield
-        finally:
-            clients.kill()
+        said = b""
+        with trio.move_on_after(PATIENCE):
+            said = await clients.stdout.receive_some()
+        if said != b"held\n":
+            raise BenchError(f"not all of {count} connections were answered")
+        yield clients
+        nursery.cancel_scope.cancel()
