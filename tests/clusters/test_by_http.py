@@ -80,6 +80,14 @@ async def test_what_is_no_answer(answer: str, reason: str, monkeypatch: pytest.M
             await Polled(PolledUrl(f"http://127.0.0.1:{port}/"))()
 
 
+async def test_a_query_may_be_a_secret() -> None:
+    handle, _ = answering("HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n")
+    async with open_upstream(handle) as port:
+        with pytest.raises(DiscoveryFailed) as failure:
+            await Polled(PolledUrl(f"http://127.0.0.1:{port}/app?token=s3cret"))()
+    assert str(failure.value) == f"http://127.0.0.1:{port}/app: status 403"
+
+
 async def test_nobody_there() -> None:
     async with open_upstream(answering()[0]) as port:
         pass

@@ -32,7 +32,7 @@ class Polled:
 
     async def __call__(self) -> Found:
         """Ask once; raises DiscoveryFailed."""
-        url = self.config.url
+        url = self._source
         try:
             with trio.fail_after(self.config.timeout):
                 status, etag, body = await self._ask()
@@ -50,9 +50,14 @@ class Polled:
 
     def _read(self, body: bytes) -> tuple[Member, ...]:
         try:
-            return read_listing(body.decode(), self.config.url, Path("/"))
+            return read_listing(body.decode(), self._source, Path("/"))
         except UnicodeDecodeError:
-            raise DiscoveryFailed(f"{self.config.url}: not UTF-8 text") from None
+            raise DiscoveryFailed(f"{self._source}: not UTF-8 text") from None
+
+    @property
+    def _source(self) -> str:
+        """The URL as logs may have it: a query can hold secrets."""
+        return self.config.url.partition("?")[0]
 
     async def _ask(self) -> tuple[int, bytes, bytes]:
         """Return the status, the ETag and the body of an answer."""
