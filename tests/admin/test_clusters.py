@@ -121,6 +121,7 @@ def flawed(instance: FakeInstance) -> Membership:
     app.mark("10.0.0.1:80", FAILED_ACTIVE_HC, "timeout")
     app.mark("10.0.0.1:80", FAILED_OUTLIER_CHECK, "5 consecutive 5xx")
     app.fail("app.yaml:3:1: expected an address")
+    instance.rates["app", "10.0.0.1:80"] = 87.5, 100.0
     return app
 
 
@@ -136,6 +137,8 @@ async def test_hosts_that_were_found(client: httpx.AsyncClient, flawed: Membersh
         f"{host}::region::eu-west-1",
         f"{host}::zone::b",
         f"{host}::priority::1",
+        f"{host}::success_rate::87.5",
+        f"{host}::local_origin_success_rate::100",
         "app::[::1]:80::health_flags::/degraded_eds_health",
         "app::10.0.0.3:80::health_flags::/failed_eds_health",
     } <= set(lines)

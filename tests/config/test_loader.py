@@ -46,7 +46,7 @@ def test_every_mistake_is_found_at_once(tmp_path: Path, bad: str, registry: Regi
         "bad.yaml:21:39: expected a whole number from 200 to 599, found 'yes'",
         "bad.yaml:24:14: expected one of round_robin, least_request, random, ring_hash, maglev,"
         " found 'ring-hash' (did you mean 'ring_hash'?)",
-        "bad.yaml:25:3: 'health_checks' is not supported yet",
+        "bad.yaml:25:3: 'drain' is not supported yet",
         "bad.yaml:26:47: expected a whole number from 1 to 1000000, found 0",
     ]
 

@@ -11,18 +11,22 @@ import trio
 from trioproxy.clusters.changes import Changes
 from trioproxy.clusters.discovery import discovery
 from trioproxy.clusters.membership import Membership
+from trioproxy.clusters.outliers import NOT_KNOWN
 from trioproxy.clusters.readiness import shortcomings
+from trioproxy.clusters.watch import Watch
 
 if TYPE_CHECKING:
     from random import Random
 
     from trioproxy.clusters.discovery import Job
+    from trioproxy.clusters.watch import WatchTools
     from trioproxy.config.cluster import Cluster
-    from trioproxy.stats.writer import Writer
     from trioproxy.upstream.member import Member
+    from trioproxy.upstream.monitor import EjectionType
 
 log = logging.getLogger("trioproxy.clusters")
 
+TOGETHER = 0.02  # seconds in which news are gathered, so that a thousand verdicts are told in a few
 TELL_AGAIN = 1.0  # seconds after which those who were too busy to listen are told again
 
 Tell: TypeAlias = Callable[[str, Sequence["Member"]], Awaitable[bool]]
@@ -35,26 +39,48 @@ Returns whether all of them heard it.
 class ClusterManager:
     """Runs what each cluster needs, in main alone: a worker never resolves or probes."""
 
-    def __init__(
-        self, clusters: Sequence[Cluster], writer: Writer, rng: Random, tell: Tell
-    ) -> None:
+    def __init__(self, clusters: Sequence[Cluster], tell: Tell, tools: WatchTools) -> None:
+        """Raises OSError where an event log cannot be opened."""
         self._changes = Changes()
-        self._rng = rng
         self._tell = tell
-        self.memberships = {each.name: Membership(each, writer, self._changes) for each in clusters}
+        self._tools = tools
+        self.memberships = {each.name: self._membership(each) for each in clusters}
+        self._watches = {name: Watch(each, tools) for name, each in self.memberships.items()}
         # Workers know what is configured: they need not be told.
         self._told = {
             name: each.members if not any(each.reasons(m.key) for m in each.members) else ()
             for name, each in self.memberships.items()
         }
 
+    def _membership(self, cluster: Cluster) -> Membership:
+        checked = bool(cluster.health_checks)
+        return Membership(cluster, self._tools.writer, self._changes, checked=checked)
+
     async def run(self) -> None:
         """Keep the workers informed, until cancelled."""
         async with trio.open_nursery() as nursery:
-            for membership in self.memberships.values():
-                for job in jobs(membership, self._rng):
+            for name, membership in self.memberships.items():
+                for job in (*jobs(membership, self._tools.rng), *self._watches[name].jobs):
                     nursery.start_soon(look_after, membership, job)
             await self._keep_telling()
+
+    def accuse(self, cluster: str, key: str, kind: EjectionType) -> None:
+        """A worker saw a host fail too often in a row."""
+        outliers = self._watches[cluster].outliers
+        if outliers is not None:
+            outliers.accuse(key, kind)
+
+    def success_rates(self, cluster: str, key: str) -> tuple[float, float]:
+        """Return the percentages of a host's tries that had a good answer, and any at all.
+
+        They are -1 where they are not measured.
+        """
+        outliers = self._watches[cluster].outliers
+        return (NOT_KNOWN, NOT_KNOWN) if outliers is None else outliers.rates(key)
+
+    def reopen_logs(self) -> None:
+        """Open the event logs anew by name."""
+        self._tools.logs.reopen()
 
     async def wait_ready(self) -> None:
         """Return when every required cluster is ready, and the workers know."""
@@ -82,7 +108,9 @@ class ClusterManager:
         seen = -1
         while True:
             seen = await self._changes.beyond(seen)
-            if not await self._tell_news():
+            if await self._tell_news():
+                await trio.sleep(TOGETHER)
+            else:
                 await trio.sleep(TELL_AGAIN)
                 seen = -1
 
@@ -91,7 +119,7 @@ class ClusterManager:
         all_heard = True
         for name, membership in self.memberships.items():
             news = membership.members
-            if self._told[name] == news:
+            if news == self._told[name]:
                 continue
             if await self._tell(name, news):
                 self._told[name] = news

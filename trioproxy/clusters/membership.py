@@ -43,8 +43,8 @@ class Membership:
         self.listed = Changes()
         self.failure = ""  # of the last attempt to find hosts
         self.discovered = False
-        self.members: tuple[Member, ...] = ()
-        self._listing: tuple[Member, ...] = ()
+        self._listing: dict[str, Member] = {}
+        self._members: dict[str, Member] = {}
         self._newcomers = AWAITING_CHECK if checked else {}
         self._marks: dict[str, dict[str, str]] = {}
         self._stats = MembershipStats(writer, cluster.name)
@@ -54,6 +54,14 @@ class Membership:
 
     def __repr__(self) -> str:
         return f"<Membership {self.name} {len(self.members)} hosts>"
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._members
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The hosts with their flags, in the order of the list."""
+        return tuple(self._members.values())
 
     def attempt(self) -> None:
         """Count an attempt to find hosts; `replace` or `fail` says how it ended."""
@@ -86,13 +94,13 @@ class Membership:
         marks = self._marks.get(key)
         if marks is not None and marks.get(flag) != reason:
             marks[flag] = reason
-            self._rebuild()
+            self._set_flags(key)
 
     def clear(self, key: str, flag: str) -> None:
         """Lower one of the flags of a host."""
         marks = self._marks.get(key)
         if marks is not None and marks.pop(flag, None) is not None:
-            self._rebuild()
+            self._set_flags(key)
 
     def reasons(self, key: str) -> Mapping[str, str]:
         """Return why which flags of a host are raised."""
@@ -100,30 +108,33 @@ class Membership:
 
     def _list(self, listing: Iterable[Member]) -> bool:
         """List these; returns whether that is any different from before."""
-        distinct: dict[str, Member] = {}
+        listed: dict[str, Member] = {}
         for each in listing:
-            distinct.setdefault(each.key, each)
-        listed = tuple(distinct.values())
-        if self.discovered and listed == self._listing:
+            listed.setdefault(each.key, each)
+        if self.discovered and [*listed.values()] == [*self._listing.values()]:
             return False
         self.discovered = True
         self._listing = listed
-        self._marks = {key: self._marks.get(key, {**self._newcomers}) for key in distinct}
+        self._marks = {key: self._marks.get(key, {**self._newcomers}) for key in listed}
+        self._members = {key: self._flagged(key) for key in listed}
         self._stats.membership_change.add()
-        self._rebuild()
+        self._note()
         self.listed.note()
         return True
 
-    def _rebuild(self) -> None:
-        self.members = tuple(
-            attrs.evolve(each, flags=tuple(sorted({*each.flags, *self._marks[each.key]})))
-            for each in self._listing
-        )
-        self._stats.membership_total.set(len(self.members))
-        self._stats.membership_healthy.set(sum(each.healthy for each in self.members))
-        self._stats.membership_degraded.set(
-            sum(each.healthy and each.degraded for each in self.members)
-        )
+    def _set_flags(self, key: str) -> None:
+        self._members[key] = self._flagged(key)
+        self._note()
+
+    def _flagged(self, key: str) -> Member:
+        host = self._listing[key]
+        return attrs.evolve(host, flags=tuple(sorted({*host.flags, *self._marks[key]})))
+
+    def _note(self) -> None:
+        healthy = [each for each in self._members.values() if each.healthy]
+        self._stats.membership_total.set(len(self._members))
+        self._stats.membership_healthy.set(len(healthy))
+        self._stats.membership_degraded.set(sum(each.degraded for each in healthy))
         self.changes.note()
 
     def _what_stays(self) -> str:

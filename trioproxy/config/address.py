@@ -73,6 +73,13 @@ class Address:
         return not self.path and self.port == 0
 
     @property
+    def structured(self) -> dict[str, object]:
+        """The address as Envoy writes it in JSON."""
+        if self.path:
+            return {"pipe": {"path": self.path}}
+        return {"socket_address": {"address": self.host, "port_value": self.port}}
+
+    @property
     def stat_name(self) -> str:
         """The name in statistics: `127.0.0.1_80`, `[__1]_80`, or the path."""
         return self.path or str(self).replace(":", "_")

@@ -7,7 +7,9 @@ import attrs
 from trioproxy.config.balancing import MAGLEV, RING_HASH, Maglev, RingHash, SlowStart, Subsets
 from trioproxy.config.discovery import Discovery
 from trioproxy.config.endpoint import Endpoint, check_localities
+from trioproxy.config.health_check import HealthCheck
 from trioproxy.config.marks import Count, Declares, Invalid, Later, Name, Range, Unique
+from trioproxy.config.outlier_detection import OutlierDetection
 from trioproxy.config.units import Fraction, Seconds
 
 Policy = Literal["round_robin", "least_request", "random", "ring_hash", "maglev"]
@@ -43,8 +45,6 @@ class Cluster:
     """A named group of endpoints with one policy."""
 
     later: ClassVar[tuple[str, ...]] = (
-        "health_checks",
-        "outlier_detection",
         "tls",
         "drain",
     )
@@ -79,6 +79,13 @@ class Cluster:
     fail_traffic_on_panic: Annotated[bool, "Then send none of them any: answer 503"] = False
     slow_start: Annotated[SlowStart | None, "How new hosts are broken in; null: not at all"] = None
     lb_subset: Annotated[Subsets | None, "Subsets by metadata; null: one of all hosts"] = None
+    health_checks: Annotated[
+        tuple[HealthCheck, ...],
+        "How hosts are checked, at most one way; a host gets requests once it has passed",
+    ] = ()
+    outlier_detection: Annotated[
+        OutlierDetection | None, "Which hosts are ejected for how they answer; null: none"
+    ] = None
     circuit_breakers: Annotated[CircuitBreakers, "Its limits, per worker"] = CircuitBreakers()
     idle_timeout: Annotated[Seconds, "An unused pooled connection is closed; 0: never"] = 3600.0
     max_requests_per_connection: Annotated[
@@ -96,3 +103,5 @@ class Cluster:
         check_localities(self.endpoints, "endpoints")
         if not 1 <= self.overprovisioning_factor <= 100:
             raise Invalid("expected a number from 1 to 100", "overprovisioning_factor")
+        if len(self.health_checks) > 1:
+            raise Invalid("a cluster has one health check at most", "health_checks")

@@ -197,6 +197,7 @@ class Generation:
     async def reopen_logs(self) -> None:
         """Open every log file anew by name, in every process."""
         self.process_log.reopen()
+        self.clusters.reopen_logs()
         await self.supervisor.reopen_logs()
 
     async def _get_ready(self, nursery: trio.Nursery) -> None:

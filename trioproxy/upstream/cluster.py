@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow, UpstreamTimeout
+from trioproxy.errors import ConnectFailed, NoHealthyUpstream, PendingTimeout, UpstreamOverflow
 from trioproxy.reactor.epoll import IN
 from trioproxy.reactor.transport import Transport
-from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, LbStats
+from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, HostStats, LbStats
 from trioproxy.upstream.breaker import Breaker
 from trioproxy.upstream.connection import UpstreamConnection, connect
 from trioproxy.upstream.figures import HostFigures
@@ -18,6 +18,7 @@ from trioproxy.upstream.host import Host
 from trioproxy.upstream.host_set import HASHING
 from trioproxy.upstream.lb import ANY, Balancer, Wish
 from trioproxy.upstream.member import member
+from trioproxy.upstream.monitor import Monitors
 from trioproxy.upstream.retries import Retries
 from trioproxy.upstream.upkeep import Upkeep
 
@@ -44,7 +45,8 @@ class Cluster:
             cluster, LbStats(tools.stats, cluster.name), tools.rng
         )
         self._upkeep = Upkeep(self._balancer, tools.sweep)
-        self._figures = HostFigures(tools.stats, cluster.name)
+        self._figures = HostFigures(tools.stats, cluster.name, HostStats)
+        self._monitors = Monitors(cluster, tools)
         self.hosts: list[Host] = []
         self.update([member(endpoint) for endpoint in cluster.endpoints])
         limits = cluster.circuit_breakers
@@ -77,7 +79,7 @@ class Cluster:
 
     def _host(self, member: Member, known: Host | None) -> Host:
         if known is None:
-            return Host(member, self._figures.of(member.key))
+            return Host(member, self._figures.of(member.key), self._monitors.of(member.key))
         known.become(member)
         return known
 
@@ -180,7 +182,7 @@ class Cluster:
             with self.pending.hold(), trio.move_on_at(until) as limit:
                 await self._waiting.park()
             if limit.cancelled_caught:
-                raise UpstreamTimeout
+                raise PendingTimeout
         finally:
             self.stats.upstream_rq_pending_active.add(-1)
 

@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from trioproxy.stats.upstream import HostStats
     from trioproxy.upstream.connection import UpstreamConnection
     from trioproxy.upstream.member import Member
+    from trioproxy.upstream.monitor import Monitor
 
 
 class Host:
     """A member, what is in flight to it and the idle connections.
 
-    `removed`: it is none any more; connections to it end with what they are used for.
+    `removed`: it is none any more; connections to it end with what they are used for. `monitor` is
+    there where outliers are looked for.
     """
 
     __slots__ = (
@@ -25,6 +27,7 @@ class Host:
         "healthy",
         "idle",
         "member",
+        "monitor",
         "name",
         "priority",
         "removed",
@@ -32,11 +35,13 @@ class Host:
         "weight",
     )
 
-    def __init__(self, member: Member, stats: HostStats) -> None:
+    def __init__(self, member: Member, stats: HostStats, monitor: Monitor | None = None) -> None:
         self.active = 0
         self.idle: list[UpstreamConnection] = []
         self.stats = stats
+        self.monitor = monitor
         self.removed = False
+        self.healthy = False
         self.become(member)
 
     def become(self, member: Member) -> None:
@@ -46,6 +51,8 @@ class Host:
         self.name = member.address.removeprefix("unix:")
         self.weight = member.weight
         self.priority = member.priority
+        if self.monitor is not None and member.healthy and not self.healthy:
+            self.monitor.reset()  # what it did before it was ejected is not held against it twice
         self.healthy = member.healthy
         self.degraded = member.degraded
 
