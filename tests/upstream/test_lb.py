@@ -10,6 +10,7 @@ from backends import DEGRADED, ILL, backends, keys, near, numbered, zone
 from trioproxy.config.balancing import SlowStart
 from trioproxy.config.cluster import Policy
 from trioproxy.upstream.lb import Wish
+from trioproxy.upstream.member import FAILED_ACTIVE_HC, PENDING_ACTIVE_HC
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,6 +151,19 @@ def test_no_host_to_offer(scene: Callable[..., Scene], policy: str) -> None:
     assert scene(policy, hosts).lb.pick() in hosts, "a panic"
     assert scene(policy, hosts, healthy_panic_threshold=0.0).lb.pick() is None
     assert scene(policy, hosts, fail_traffic_on_panic=True).lb.pick() is None
+
+
+@EVERY
+def test_a_host_that_was_not_checked_yet_gets_nothing_even_in_a_panic(
+    scene: Callable[..., Scene], policy: str
+) -> None:
+    hosts = backends(1, 1)
+    hosts[0].fare(FAILED_ACTIVE_HC, PENDING_ACTIVE_HC)
+    hosts[1].fare(FAILED_ACTIVE_HC)
+    app = scene(policy, hosts)
+    assert app.counts(20).keys() == {"b"}
+    app.update(hosts[:1])
+    assert app.lb.pick() is None
 
 
 @EVERY
