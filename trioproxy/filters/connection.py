@@ -9,6 +9,7 @@ import trio
 
 if TYPE_CHECKING:
     import socket
+    import ssl
 
     from trioproxy.drain.lifetime import Lifetime
     from trioproxy.filters.handover import Inheritance
@@ -24,7 +25,8 @@ class Connection:
 
     `remote` and `local` are `ip:port`, `[ip]:port` or a path; `remote_ip` is the bare address,
     empty for Unix sockets. `inheritance` is what came with it, if another generation had it
-    before, and `moved` tells that another one has it now.
+    before, and `moved` tells that another one has it now. `scheme` is what the client speaks to
+    us, as `x-forwarded-proto` says it; `tls` knows what was agreed on where that is TLS.
     """
 
     __slots__ = (
@@ -37,6 +39,8 @@ class Connection:
         "moved",
         "peer",
         "remote",
+        "scheme",
+        "tls",
         "transport",
     )
 
@@ -58,14 +62,18 @@ class Connection:
         self.id = number
         self.inheritance = inheritance
         self.moved = False
+        self.scheme = b"http"
+        self.tls: ssl.SSLObject | None = None
         self._local: str | None = None
         self._forwarded_for: bytes | None = None
 
     def __repr__(self) -> str:
         return f"<Connection {self.listener}#{self.id} from {self.remote or 'a Unix socket'}>"
 
-    scheme = b"http"
-    """What the client speaks to us, as `x-forwarded-proto` says it."""
+    @property
+    def alpn(self) -> str | None:
+        """The protocol that the client and we have agreed on by TLS, if they did."""
+        return self.tls.selected_alpn_protocol() if self.tls is not None else None
 
     @property
     def remote_ip(self) -> str:

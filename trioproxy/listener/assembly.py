@@ -112,6 +112,7 @@ async def open_plane(config: Config, writer: Writer, origin: Origin) -> AsyncIte
                     )
                 )
             connections.start_soon(sweep.run)
+            connections.start_soon(tools.secrets.watch)
             connections.start_soon(plane.accept)
             try:
                 yield plane

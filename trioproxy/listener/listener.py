@@ -14,6 +14,7 @@ from trioproxy.filters.chain import chain
 from trioproxy.filters.connection import Connection
 from trioproxy.filters.tools import prepared
 from trioproxy.listener.crew import Crew
+from trioproxy.listener.termination import Termination
 from trioproxy.reactor.transport import Transport
 from trioproxy.stats.downstream import ListenerStats, ListenerWorkerStats
 
@@ -66,11 +67,17 @@ class Listener:
         self._stats = ListenerStats(tools.stats, address)
         self._share = ListenerWorkerStats(tools.stats, address, tools.origin.worker)
         self._total = tools.stats.gauge("server.total_connections")
-        filters = [prepared(each, tools) for each in config.chains[0].filters]
+        [only] = config.chains
+        filters = [prepared(each, tools) for each in only.filters]
         self._chain = chain(cast("list[Filter[Connection]]", filters))
+        self._termination = None
+        if only.tls is not None:
+            self._termination = Termination(
+                only.tls, f"listener {self.name}", self._stats.scope, tools
+            )
         self.policy = config.policy(drain)
-        # What a filter of one's own remembers of a connection, nobody can carry over.
-        movable = len(filters) == 1 and hasattr(filters[0], "refusal")
+        # What a filter of one's own remembers of a connection, nobody can carry over, nor TLS.
+        movable = only.tls is None and len(filters) == 1 and hasattr(filters[0], "refusal")
         self._adopter = cast("Adopter", filters[0]) if movable else None
 
     def __repr__(self) -> str:
@@ -139,9 +146,8 @@ class Listener:
         """Serve one connection in `scope` to its end, whatever happens."""
         sock, peer, lifetime, inheritance = arrival
         lifetime.run_in(scope)
-        transport = Transport(self._tools.reactor, sock)
         connection = Connection(
-            transport,
+            Transport(self._tools.reactor, sock),
             lifetime,
             peer,
             listener=self.name,
@@ -150,17 +156,18 @@ class Listener:
         )
         try:
             with lifetime:
-                await self._chain(connection)
+                if self._termination is None or await self._termination.secure(connection):
+                    await self._chain(connection)
         except (OSError, ProxyError):
-            transport.abort()
+            connection.transport.abort()
         except Exception:
             log.exception("a filter of listener %s failed", self.name)
-            transport.abort()
+            connection.transport.abort()
         except BaseExceptionGroup:  # something failed while the connection was cancelled
-            transport.abort()
+            connection.transport.abort()
             raise
         finally:
-            transport.close()
+            connection.transport.close()
             if inheritance is not None:
                 inheritance.close()
             self._leave(connection)
