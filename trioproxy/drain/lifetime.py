@@ -91,6 +91,7 @@ class Lifetime:
         "_causes",
         "_end",
         "_enters",
+        "_scope",
         "_sweep",
         "_told",
         "abandoned",
@@ -99,7 +100,6 @@ class Lifetime:
         "mover",
         "moving",
         "quiet",
-        "scope",
         "stands",
         "timeout",
         "when",
@@ -108,8 +108,8 @@ class Lifetime:
     def __init__(self, sweep: Sweep, age: float = 0.0) -> None:
         self._sweep = sweep
         self._begun = trio.current_time() - age
-        self.scope = trio.CancelScope()
-        self._enters = True
+        self._scope: trio.CancelScope | None = None
+        self._enters = False
         self.ladder: Ladder = STAY
         self._causes: dict[Cause, Ladder] = NOT_ASKED
         self.stands = Stand.LIFE
@@ -129,8 +129,10 @@ class Lifetime:
 
     def __enter__(self) -> Self:
         self._sweep.timed.add(self)
-        if self._enters:
-            self.scope.__enter__()
+        if self._scope is None:
+            self._enters = True
+            self._scope = trio.CancelScope()
+            self._scope.__enter__()
         return self
 
     def __exit__(
@@ -142,12 +144,12 @@ class Lifetime:
         self._sweep.timed.discard(self)
         for alarm in self._alarms or ():
             self._sweep.timed.discard(alarm)
-        return self.scope.__exit__(kind, error, traceback) if self._enters else None
+        assert self._scope is not None
+        return self._scope.__exit__(kind, error, traceback) if self._enters else None
 
     def run_in(self, scope: trio.CancelScope) -> None:
         """Use a scope that the caller has entered, and leaves once it was cancelled."""
-        self.scope = scope
-        self._enters = False
+        self._scope = scope
 
     @property
     def age(self) -> float:
@@ -236,12 +238,16 @@ class Lifetime:
     def abandon(self) -> None:
         """End the connection: its peer has left."""
         self.abandoned = True
-        self.scope.cancel()
+        self._cancel()
 
     def expire(self) -> None:
         """End the connection: called by the sweep when its time has come."""
         self.expired = True
-        self.scope.cancel()
+        self._cancel()
+
+    def _cancel(self) -> None:
+        if self._scope is not None:
+            self._scope.cancel()
 
     def _rung(self) -> float:
         if self.stands is Stand.IDLE:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from trioproxy.filters.http_managing import HttpManaging
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+REQUEST_SIZE = 80 * 1024  # a head and a body of 64 KiB, in one piece where it came as one
 PROTOCOLS = ("HTTP/1.0", "HTTP/1.1")
 
 
@@ -52,7 +53,7 @@ class Http1Connection:
         self.connection = connection
         self.manager = manager
         self.transport = connection.transport
-        self.reader = Reader(connection.transport)
+        self.reader = Reader(connection.transport, REQUEST_SIZE)
         inheritance = connection.inheritance
         self.requests = inheritance.offer.requests if inheritance else 0
         self._first = self.requests + 1
