@@ -6,6 +6,7 @@ import attrs
 
 from trioproxy.config.address import Address
 from trioproxy.config.marks import Count, Declares, Invalid, Later, Length, Name, Range, Unique
+from trioproxy.config.tls import UpstreamTls
 from trioproxy.config.units import Seconds
 
 
@@ -41,7 +42,6 @@ class Cluster:
         "discovery",
         "health_checks",
         "outlier_detection",
-        "tls",
         "drain",
     )
 
@@ -66,3 +66,11 @@ class Cluster:
     max_connection_duration: Annotated[
         Seconds | None, "A pooled connection that is older takes no new request"
     ] = None
+    tls: Annotated[UpstreamTls | None, "TLS to the endpoints; null: none"] = None
+
+    def __attrs_post_init__(self) -> None:
+        tls = self.tls
+        if tls is None or tls.sni or not tls.verify_server or tls.match_subject_alt_names:
+            return
+        if any(endpoint.address.path for endpoint in self.endpoints):
+            raise Invalid("a Unix socket has no name to verify: sni is needed", "tls")

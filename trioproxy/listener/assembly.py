@@ -96,6 +96,8 @@ async def open_plane(config: Config, writer: Writer, origin: Origin) -> AsyncIte
                 wall_clock,
                 origin,
                 config.import_path,
+                turnstile=lent.turnstile,
+                secrets=lent.secrets,
             )
             plane = Plane(tools, files, connections)
             numbers = itertools.count(1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import ssl
 from typing import TYPE_CHECKING
 
 import trio
@@ -12,9 +11,12 @@ from trioproxy.drain.lifetime import Stand
 from trioproxy.reactor.tls import TlsTransport
 from trioproxy.stats.tls import HandshakeStats, SecretStats, SslStats
 from trioproxy.tls.certificate import alt_names
+from trioproxy.tls.reasons import reason
 from trioproxy.tls.secrets import Secret
 
 if TYPE_CHECKING:
+    import ssl
+
     from trioproxy.config.tls import DownstreamTls
     from trioproxy.filters.connection import Connection
     from trioproxy.filters.tools import Tools
@@ -80,10 +82,3 @@ class Termination:
         if tls.getpeercert(binary_form=True) is None:
             return not self._config.require_client_certificate
         return self._config.admits(alt_names(tls))
-
-
-def reason(error: OSError) -> str:
-    """Say in a few words what went wrong: `no shared cipher`."""
-    if isinstance(error, ssl.SSLError) and error.reason:
-        return error.reason.lower().replace("_", " ")
-    return (error.strerror or str(error)).lower()

@@ -197,9 +197,9 @@ class TlsTransport(Transport):
             self._collect()
         return total
 
-    def send_both_nowait(self, head: bytes, body: bytes) -> int:
+    def send_both_nowait(self, head: bytes, body: bytes | memoryview) -> int:
         """Like `send_nowait`, of two pieces."""
-        return self.send_nowait(head + body)
+        return self.send_nowait(b"".join((head, body)))
 
     def _collect(self) -> None:
         """Take what OpenSSL wants to be sent."""

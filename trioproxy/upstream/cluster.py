@@ -15,6 +15,7 @@ from trioproxy.upstream.breaker import Breaker
 from trioproxy.upstream.connection import UpstreamConnection, connect
 from trioproxy.upstream.host import Host
 from trioproxy.upstream.lb import Balancer
+from trioproxy.upstream.origination import Origination
 
 if TYPE_CHECKING:
     import socket
@@ -33,6 +34,7 @@ class Cluster:
         self.reactor = tools.reactor
         self.sweep = tools.sweep
         self.stats = ClusterStats(tools.stats, cluster.name)
+        self.origination = Origination(cluster.tls, cluster.name, tools) if cluster.tls else None
         self.hosts = [
             Host(endpoint, HostStats(tools.stats, cluster.name, str(endpoint.address)))
             for endpoint in cluster.endpoints
@@ -99,6 +101,8 @@ class Cluster:
         if self._is_worn(connection, now) or not connection.settle():
             connection.close()
             return
+        if connection.requests == 1:
+            connection.remember()
         connection.idle = True
         connection.transport.pump = connection  # it hears of events until it is lent again
         connection.when = now + self._idle_timeout

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import ssl
+
     from trioproxy.config.address import Address
     from trioproxy.config.cluster import Endpoint
     from trioproxy.stats.upstream import HostStats
@@ -12,9 +14,12 @@ if TYPE_CHECKING:
 
 
 class Host:
-    """An address with its weight, its health, what is in flight and the idle connections to it."""
+    """An address with its weight, its health, what is in flight and the idle connections to it.
 
-    __slots__ = ("active", "address", "healthy", "idle", "name", "stats", "weight")
+    `session` is one of TLS that may be resumed, with the context that it belongs to.
+    """
+
+    __slots__ = ("active", "address", "healthy", "idle", "name", "session", "stats", "weight")
 
     def __init__(self, endpoint: Endpoint, stats: HostStats) -> None:
         self.address: Address = endpoint.address
@@ -24,6 +29,7 @@ class Host:
         self.active = 0
         self.idle: list[UpstreamConnection] = []
         self.stats = stats
+        self.session: tuple[ssl.SSLContext, ssl.SSLSession] | None = None
 
     def begin(self) -> None:
         """Count a request to it."""

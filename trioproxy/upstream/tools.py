@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import attrs
+import trio  # noqa: TC002
+
+from trioproxy.tls.secrets import Secrets, turnstile
 
 if TYPE_CHECKING:
     from random import Random
@@ -16,9 +19,11 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class ClusterTools:
-    """The worker's reactor, sweep, statistics and chance."""
+    """The worker's reactor, sweep, statistics, chance, and what TLS has in common."""
 
     reactor: Reactor
     sweep: Sweep
     stats: Writer
     rng: Random
+    turnstile: trio.CapacityLimiter = attrs.Factory(turnstile)
+    secrets: Secrets = attrs.Factory(Secrets)
