@@ -28,11 +28,11 @@ def terms(pair: Pair, more: str = "") -> str:
 
 @asynccontextmanager
 async def secured(
-    proxy: Proxy, context: ssl.SSLContext, name: str = "example.org", listener: str = ""
+    proxy: Proxy, context: ssl.SSLContext, name: str = "example.org", *, first: bytes = b""
 ) -> AsyncIterator[Stream]:
-    """Connect to a listener, the first one if none is named, and shake hands."""
-    address = proxy.addresses[listener or next(iter(proxy.addresses))]
-    stream = await trio.open_tcp_stream(*address)
+    """Connect to the first listener, say what comes `first`, and shake hands."""
+    stream = await trio.open_tcp_stream(*next(iter(proxy.addresses.values())))
+    await stream.send_all(first)
     secure = trio.SSLStream(stream, context, server_hostname=name)
     with trio.fail_after(PATIENCE):
         try:

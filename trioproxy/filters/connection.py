@@ -26,7 +26,8 @@ class Connection:
     `remote` and `local` are `ip:port`, `[ip]:port` or a path; `remote_ip` is the bare address,
     empty for Unix sockets. `inheritance` is what came with it, if another generation had it
     before, and `moved` tells that another one has it now. `scheme` is what the client speaks to
-    us, as `x-forwarded-proto` says it; `tls` knows what was agreed on where that is TLS.
+    us, as `x-forwarded-proto` says it; `tls` knows what was agreed on where that is TLS, and
+    `server_name` is the name that it asked for by TLS, if that was looked at.
     """
 
     __slots__ = (
@@ -40,6 +41,7 @@ class Connection:
         "peer",
         "remote",
         "scheme",
+        "server_name",
         "tls",
         "transport",
     )
@@ -63,6 +65,7 @@ class Connection:
         self.inheritance = inheritance
         self.moved = False
         self.scheme = b"http"
+        self.server_name = ""
         self.tls: ssl.SSLObject | None = None
         self._local: str | None = None
         self._forwarded_for: bytes | None = None
@@ -93,6 +96,19 @@ class Connection:
         if self._local is None:
             self._local = address_text(self.transport.sock.getsockname())
         return self._local
+
+    @property
+    def local_port(self) -> int:
+        """The port that the client connected to; 0 of a Unix socket."""
+        _, colon, port = self.local.rpartition(":")
+        return int(port) if colon and port.isdigit() else 0
+
+    def appear(self, source: tuple[str, int], destination: tuple[str, int]) -> None:
+        """Be the connection of somebody else, which whoever made it passes on."""
+        self.peer = source
+        self.remote = address_text(source)
+        self._local = address_text(destination)
+        self._forwarded_for = None
 
     async def receive(self, size: int = 64 * 1024) -> bytes:
         """Return what the client sent, at most `size` bytes; empty at the end. Raises OSError."""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 from math import inf
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import trio
 
 from trioproxy.drain.lifetime import Lifetime
 from trioproxy.errors import ProxyError
-from trioproxy.filters.chain import chain
 from trioproxy.filters.connection import Connection
-from trioproxy.filters.tools import prepared
+from trioproxy.listener.chains import open_chain
 from trioproxy.listener.crew import Crew
-from trioproxy.listener.termination import Termination
+from trioproxy.listener.entrance import Entrance
 from trioproxy.reactor.transport import Transport
 from trioproxy.stats.downstream import ListenerStats, ListenerWorkerStats
 
@@ -24,11 +23,12 @@ if TYPE_CHECKING:
 
     from trioproxy.config import listener as config
     from trioproxy.config.drain import Rungs
-    from trioproxy.filters.chain import Filter
+    from trioproxy.drain.policy import Policy
     from trioproxy.filters.connection import SocketAddress
     from trioproxy.filters.handover import Adopter, Inheritance
     from trioproxy.filters.offer import Offer
     from trioproxy.filters.tools import Tools
+    from trioproxy.listener.chains import Chain
     from trioproxy.reactor.accept import Acceptor
 
     Arrival = tuple[socket.socket, SocketAddress, Lifetime, Inheritance | None]
@@ -67,18 +67,14 @@ class Listener:
         self._stats = ListenerStats(tools.stats, address)
         self._share = ListenerWorkerStats(tools.stats, address, tools.origin.worker)
         self._total = tools.stats.gauge("server.total_connections")
-        [only] = config.chains
-        filters = [prepared(each, tools) for each in only.filters]
-        self._chain = chain(cast("list[Filter[Connection]]", filters))
-        self._termination = None
-        if only.tls is not None:
-            self._termination = Termination(
-                only.tls, f"listener {self.name}", self._stats.scope, tools
-            )
-        self.policy = config.policy(drain)
-        # What a filter of one's own remembers of a connection, nobody can carry over, nor TLS.
-        movable = only.tls is None and len(filters) == 1 and hasattr(filters[0], "refusal")
-        self._adopter = cast("Adopter", filters[0]) if movable else None
+        scope = self._stats.scope
+        chains = [
+            open_chain(each, config.policy(drain, each), self.name, scope, tools)
+            for each in config.chains
+        ]
+        self._only = chains[0]
+        self._policies: dict[Lifetime, Policy] = {}
+        self._entrance = None if config.open else Entrance(config, chains, scope, tools)
 
     def __repr__(self) -> str:
         return f"<Listener {self.name} {len(self.living)} connections>"
@@ -86,7 +82,15 @@ class Listener:
     @property
     def moves(self) -> bool:
         """Whether its connections may go to the next generation."""
-        return self._adopter is not None and self.policy.hand_over
+        return self._adopter is not None and self._only.policy.hand_over
+
+    @property
+    def _adopter(self) -> Adopter | None:
+        return self._only.adopter if self._entrance is None else None
+
+    def policy_of(self, lifetime: Lifetime) -> Policy:
+        """How a connection leaves: as its chain says, the first one before it has any."""
+        return self._policies.get(lifetime, self._only.policy)
 
     def refusal(self, offer: Offer) -> str:
         """Return why a connection of the previous generation cannot be had; empty if it can."""
@@ -137,8 +141,8 @@ class Listener:
     ) -> None:
         """Have a connection served; it counts from now on, before its task has begun."""
         lifetime = Lifetime(self._tools.sweep, inheritance.offer.age if inheritance else 0.0)
-        if self.policy.quiet is not None:
-            lifetime.quiet = self.policy.quiet
+        if self._only.policy.quiet is not None:
+            lifetime.quiet = self._only.policy.quiet
         self._enter(lifetime, new=inheritance is None)
         self._crew.put((sock, peer, lifetime, inheritance))
 
@@ -156,8 +160,9 @@ class Listener:
         )
         try:
             with lifetime:
-                if self._termination is None or await self._termination.secure(connection):
-                    await self._chain(connection)
+                chain = await self._admit(connection) if self._entrance else self._only
+                if chain is not None:
+                    await chain.run(connection)
         except (OSError, ProxyError):
             connection.transport.abort()
         except Exception:
@@ -172,6 +177,14 @@ class Listener:
                 inheritance.close()
             self._leave(connection)
 
+    async def _admit(self, connection: Connection) -> Chain | None:
+        assert self._entrance is not None
+        chain = await self._entrance.admit(connection)
+        if chain is not None and chain is not self._only:
+            self._policies[connection.lifetime] = chain.policy
+            connection.lifetime.quiet = inf if chain.policy.quiet is None else chain.policy.quiet
+        return chain
+
     def _enter(self, lifetime: Lifetime, *, new: bool) -> None:
         self.living.add(lifetime)
         self._arrived(self, lifetime)
@@ -184,6 +197,7 @@ class Listener:
 
     def _leave(self, connection: Connection) -> None:
         self.living.discard(connection.lifetime)
+        self._policies.pop(connection.lifetime, None)
         self._stats.downstream_cx_active.add(-1)
         self._share.downstream_cx_active.add(-1)
         self._total.add(-1)

@@ -147,7 +147,7 @@ class Plane:
         self, listener: Listener, lifetime: Lifetime, cause: Cause, patient_until: float = 0.0
     ) -> None:
         drain = self._drains[cause]
-        ladder = listener.policy.ladder(
+        ladder = listener.policy_of(lifetime).ladder(
             drain.since,
             drain=drain.time,
             life=drain.life,
