@@ -27,10 +27,11 @@ class Certificate:
     def read(cls, path: Path) -> Certificate:
         """Read a file; raises ValueError saying what is wrong with it."""
         try:
+            path.open("rb").close()
             # The standard library has no other way to a certificate that nobody has shown.
             facts = ssl._ssl._test_decode_cert(str(path))  # type: ignore[attr-defined]
-        except ssl.SSLError as error:
-            raise ValueError(f"{path}: {error.reason or 'no certificate'}") from None
+        except ssl.SSLError:
+            raise ValueError(f"{path}: no certificate in PEM") from None
         except OSError as error:
             raise ValueError(f"{path}: {error.strerror}") from None
         return cls(
