@@ -27,12 +27,14 @@ class Connection:
     empty for Unix sockets. `inheritance` is what came with it, if another generation had it
     before, and `moved` tells that another one has it now. `scheme` is what the client speaks to
     us, as `x-forwarded-proto` says it; `tls` knows what was agreed on where that is TLS, and
-    `server_name` is the name that it asked for by TLS, if that was looked at.
+    `server_name` is the name that it asked for by TLS, if that was looked at; `certified` is what
+    `x-forwarded-client-cert` says of its certificate, None before that was asked for.
     """
 
     __slots__ = (
         "_forwarded_for",
         "_local",
+        "certified",
         "id",
         "inheritance",
         "lifetime",
@@ -67,6 +69,7 @@ class Connection:
         self.scheme = b"http"
         self.server_name = ""
         self.tls: ssl.SSLObject | None = None
+        self.certified: bytes | None = None
         self._local: str | None = None
         self._forwarded_for: bytes | None = None
 
