@@ -157,7 +157,8 @@ class UpstreamTls(Tls):
     """TLS to a cluster's endpoints."""
 
     sni: Annotated[
-        Name | None, "The server's name, asked for and verified; null: the endpoint's address"
+        Name | None,
+        "The server's name, asked for and verified; null: its host name, or else its address",
     ] = None
     verify_server: Annotated[
         bool, "Whether the server has to prove who it is; false trusts whoever answers"
@@ -170,6 +171,11 @@ class UpstreamTls(Tls):
         super().__attrs_post_init__()
         if not self.verify_server and (self.trusted_ca or self.match_subject_alt_names):
             raise Invalid("without verify_server nothing is matched", "verify_server")
+
+    @property
+    def needs_name(self) -> bool:
+        """Whether servers are verified by a name that is not said here."""
+        return self.verify_server and not self.sni and not self.match_subject_alt_names
 
     def keyring(self) -> Keyring:
         """Load the files; raises ValueError saying what is wrong with them."""

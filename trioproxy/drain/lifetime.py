@@ -81,8 +81,12 @@ class Lifetime:
     `expired` tells afterwards that it was ended by its time, and `stands` where it stood then;
     `abandoned` that it was ended because its peer had left.
 
-    While it is `moving`, whoever has the connection offers it to the next generation as soon as
-    it stands where it can go; `mover` has one that waits there do so at once.
+    While it is `moving`, whoever has the connection offers it to the next generation, from when it
+    is `called` on, as soon as it stands where it can go; `mover` has one that waits there do so at
+    once.
+
+    `spoken_to` tells of one that stands idle whether its peer has said something that nobody has
+    read yet: then it is not closed for having been idle.
     """
 
     __slots__ = (
@@ -95,11 +99,13 @@ class Lifetime:
         "_sweep",
         "_told",
         "abandoned",
+        "called",
         "expired",
         "ladder",
         "mover",
         "moving",
         "quiet",
+        "spoken_to",
         "stands",
         "timeout",
         "when",
@@ -120,8 +126,9 @@ class Lifetime:
         self._told: trio.Event | None = None
         self.when = inf
         self.expired = False
-        self.moving = False
+        self.moving = self.called = False
         self.mover: Callable[[], object] | None = None
+        self.spoken_to: Callable[[], bool] | None = None
         self.abandoned = False
 
     def __repr__(self) -> str:
@@ -242,8 +249,15 @@ class Lifetime:
 
     def expire(self) -> None:
         """End the connection: called by the sweep when its time has come."""
-        self.expired = True
-        self._cancel()
+        if not self._spared():
+            self.expired = True
+            self._cancel()
+
+    def _spared(self) -> bool:
+        """Whether it only had to leave while idle, and is not idle any more."""
+        if self.stands is not Stand.IDLE or self.spoken_to is None or self.worn_out:
+            return False
+        return trio.current_time() < self.ladder.life and self.spoken_to()
 
     def _cancel(self) -> None:
         if self._scope is not None:

@@ -62,6 +62,7 @@ class Http1Connection:
         self._writer = ResponseWriter(self)
         self.transport.on_hangup = self._hung_up
         connection.lifetime.mover = self._move
+        connection.lifetime.spoken_to = self._spoken_to
 
     def __repr__(self) -> str:
         return f"<Http1Connection {self.connection.id}, request count {self.requests}>"
@@ -83,7 +84,7 @@ class Http1Connection:
         lifetime, manager = self.connection.lifetime, self.manager
         lifetime.stand(Stand.IDLE, manager.idle_timeout)
         try:
-            if lifetime.moving and await self._offer():
+            if lifetime.called and await self._offer():
                 return False
             request = await self._next_request()
         except Moving:
@@ -140,6 +141,10 @@ class Http1Connection:
         """Offer it to the next generation now, if it is idle; if not, that comes before it is."""
         if self.connection.lifetime.stands is Stand.IDLE and not self._parting:
             self.transport.interrupt(Moving())
+
+    def _spoken_to(self) -> bool:
+        """Whether a request has arrived that nobody has seen: to close now would reset it."""
+        return not self._parting and self.transport.unread() > 0
 
     async def _offer(self) -> bool:
         if self.reader.pending:

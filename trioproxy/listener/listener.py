@@ -68,9 +68,10 @@ class Listener:
         self._share = ListenerWorkerStats(tools.stats, address, tools.origin.worker)
         self._total = tools.stats.gauge("server.total_connections")
         scope = self._stats.scope
+        policies = [config.policy(drain, each) for each in config.chains]
         chains = [
-            open_chain(each, config.policy(drain, each), self.name, scope, tools)
-            for each in config.chains
+            open_chain(each, policy.shared(tools.origin.workers), self.name, scope, tools)
+            for each, policy in zip(config.chains, policies, strict=True)
         ]
         self._only = chains[0]
         self._policies: dict[Lifetime, Policy] = {}
@@ -82,7 +83,12 @@ class Listener:
     @property
     def moves(self) -> bool:
         """Whether its connections may go to the next generation."""
-        return self._adopter is not None and self._only.policy.hand_over
+        return self._adopter is not None and self.policy.hand_over
+
+    @property
+    def policy(self) -> Policy:
+        """How connections leave that were not told apart yet."""
+        return self._only.policy
 
     @property
     def _adopter(self) -> Adopter | None:
@@ -90,7 +96,7 @@ class Listener:
 
     def policy_of(self, lifetime: Lifetime) -> Policy:
         """How a connection leaves: as its chain says, the first one before it has any."""
-        return self._policies.get(lifetime, self._only.policy)
+        return self._policies.get(lifetime, self.policy)
 
     def refusal(self, offer: Offer) -> str:
         """Return why a connection of the previous generation cannot be had; empty if it can."""
@@ -141,8 +147,8 @@ class Listener:
     ) -> None:
         """Have a connection served; it counts from now on, before its task has begun."""
         lifetime = Lifetime(self._tools.sweep, inheritance.offer.age if inheritance else 0.0)
-        if self._only.policy.quiet is not None:
-            lifetime.quiet = self._only.policy.quiet
+        if self.policy.quiet is not None:
+            lifetime.quiet = self.policy.quiet
         self._enter(lifetime, new=inheritance is None)
         self._crew.put((sock, peer, lifetime, inheritance))
 
@@ -168,8 +174,9 @@ class Listener:
         except Exception:
             log.exception("a filter of listener %s failed", self.name)
             connection.transport.abort()
-        except BaseExceptionGroup:  # something failed while the connection was cancelled
-            connection.transport.abort()
+        except BaseExceptionGroup as ends:
+            if ends.split(trio.Cancelled)[1] is not None:  # something failed when it was cancelled
+                connection.transport.abort()
             raise
         finally:
             connection.transport.close()

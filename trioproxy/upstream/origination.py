@@ -52,7 +52,7 @@ class Origination:
             transport.detach(),
             context,
             server=False,
-            server_hostname=self._config.sni or host.address.host or None,
+            server_hostname=self._config.sni or host.member.hostname or host.address.host or None,
             session=session[1] if session else None,
         )
 
