@@ -13,6 +13,7 @@ from trioproxy.codec.proxy_protocol import (
     LONGEST,
     V1_LONGEST,
     V2,
+    Ends,
     Header,
     MalformedHeader,
     Version,
@@ -27,8 +28,8 @@ versions = pytest.mark.parametrize("version", ["v1", "v2"])
 
 @versions
 @pytest.mark.parametrize("ends", [FOUR, SIX])
-def test_what_is_written_is_read(version: Version, ends: tuple[tuple[str, int], ...]) -> None:
-    data = write_header(version, *ends)
+def test_what_is_written_is_read(version: Version, ends: Ends) -> None:
+    data = write_header(version, ends)
     assert read_header(data + b"GET /") == Header(version, len(data), *ends)
     for end in range(len(data)):
         assert read_header(data[:end]) is None
@@ -36,9 +37,9 @@ def test_what_is_written_is_read(version: Version, ends: tuple[tuple[str, int], 
 
 @versions
 def test_nobody_in_particular(version: Version) -> None:
-    data = write_header(version, None, None)
+    data = write_header(version, None)
     assert read_header(data) == Header(version, len(data))
-    assert write_header(version, FOUR[0], SIX[1]) == data
+    assert write_header(version, (FOUR[0], SIX[1])) == data
 
 
 def test_as_others_write_them() -> None:

@@ -125,7 +125,7 @@ async def test_the_client_behind_a_balancer(
     text = http(listener=filters).replace("use_remote_address: false, ", "")
     async with serving(text) as proxy:
         client = await proxy.connect()
-        header = write_header(version, *ENDS)
+        header = write_header(version, ENDS)
         for piece in (header[:5], header[5:15], header[15:] + GET):
             await client.say(piece)
             await proxy.quiet()
@@ -149,8 +149,8 @@ async def test_tls_behind_a_header_and_the_source_chooses(
     )
     async with serving(text) as proxy:
         for header, expected in (
-            (write_header("v2", *ENDS), b"near"),
-            (write_header("v1", ("203.0.113.1", 1), ("203.0.113.2", 444)), b"far"),
+            (write_header("v2", ENDS), b"near"),
+            (write_header("v1", (("203.0.113.1", 1), ("203.0.113.2", 444))), b"far"),
         ):
             async with secured(proxy, authority.client(), first=header) as client:
                 assert (await ask(client)).endswith(expected)
@@ -179,7 +179,7 @@ async def test_only_trusted_sources_are_believed(serving: Serving) -> None:
     filters = "[{proxy_protocol: {trusted_sources: [10.0.0.0/8]}}]"
     async with serving(http(listener=f"listener_filters: {filters}")) as proxy:
         client = await proxy.connect()
-        await client.say(write_header("v1", *ENDS) + GET)
+        await client.say(write_header("v1", ENDS) + GET)
         assert await client.line() == b"HTTP/1.1 400 Bad Request\r\n"
         await proxy.play(
             f"client#2 >> GET / HTTP/1.1 | host: a | \n origin << GET / HTTP/1.1 \

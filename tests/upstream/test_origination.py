@@ -11,12 +11,16 @@ import trio
 from dialogue import PATIENCE
 from serving import http, tcp
 
+from trioproxy.codec.proxy_protocol import write_header
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from certificates import Authority
     from secure import Stream
     from serving import Proxy, Serving
+
+    from trioproxy.codec.proxy_protocol import Version
 
 GET = "GET / HTTP/1.1 | host: a |"
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
@@ -187,3 +191,35 @@ async def test_who_does_not_shake_hands_in_time(serving: Serving, authority: Aut
         await proxy.origin.accept()
         await proxy.play(r"client << HTTP/1.1 503 ... | ... | ... | | connect timeout\n\ ")
         assert proxy.counter("cluster.app.upstream_cx_connect_timeout") == 1
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+async def test_whose_connection_it_is_comes_before_tls(
+    serving: Serving, authority: Authority, version: Version
+) -> None:
+    """An HTTP connection, too, is then one client's alone."""
+    context = authority.server(authority.issue("example.org"))
+    tls = f"proxy_protocol: {version}, tls: {{sni: example.org, trusted_ca: {authority.path}}}"
+    async with serving(http(cluster=tls)) as proxy:
+        client = await proxy.party("client")
+        ends = client.sock.getsockname(), client.sock.getpeername()
+        for _ in range(2):
+            await proxy.play(f"client >> {GET}")
+            peer = await proxy.origin.accept()
+            header = write_header(version, ends)
+            assert await peer.sock.recv(len(header)) == header
+            secure = trio.SSLStream(trio.SocketStream(peer.sock), context, server_side=True)
+            await answer(secure)
+            await proxy.play("client << HTTP/1.1 204 No Content |")
+            assert await secure.receive_some() == b""
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+async def test_whose_connection_it_is_in_plaintext(serving: Serving, version: Version) -> None:
+    async with serving(tcp(cluster=f"proxy_protocol: {version}")) as proxy:
+        client = await proxy.party("client")
+        header = write_header(version, (client.sock.getsockname(), client.sock.getpeername()))
+        peer = await proxy.origin.accept()
+        assert await peer.exactly(len(header)) == header
+        await client.say(b"hello")
+        assert await peer.exactly(5) == b"hello"

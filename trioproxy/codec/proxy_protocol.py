@@ -13,6 +13,7 @@ import attrs
 
 Version = Literal["v1", "v2"]
 End = tuple[str, int]
+Ends = tuple[End, End]
 
 V1 = b"PROXY "
 V1_LONGEST = 107
@@ -112,16 +113,17 @@ def _read_v2(data: bytes) -> Header | None:
     return Header("v2", length, (hosts[0], ports[0]), (hosts[1], ports[1]))
 
 
-def write_header(version: Version, source: End | None, destination: End | None) -> bytes:
-    """Write a header of these ends; who they are stays unsaid where they are no two of a kind."""
-    if source is None or destination is None or (":" in source[0]) != (":" in destination[0]):
+def write_header(version: Version, ends: Ends | None) -> bytes:
+    """Write a header of a source and a destination; unsaid where they are not of a kind."""
+    if ends is None or (":" in ends[0][0]) != (":" in ends[1][0]):
         return V1 + b"UNKNOWN\r\n" if version == "v1" else V2 + bytes((LOCAL, 0, 0, 0))
+    source, destination = ends
     if version == "v1":
         family = "TCP6" if ":" in source[0] else "TCP4"
         line = f"PROXY {family} {source[0]} {destination[0]} {source[1]} {destination[1]}\r\n"
         return line.encode()
     kind = 0x21 if ":" in source[0] else 0x11
     family_of, _ = STREAMS[kind]
-    hosts = b"".join(socket.inet_pton(family_of, end[0]) for end in (source, destination))
-    ends = hosts + source[1].to_bytes(2) + destination[1].to_bytes(2)
-    return V2 + bytes((PROXY, kind)) + len(ends).to_bytes(2) + ends
+    hosts = b"".join(socket.inet_pton(family_of, end[0]) for end in ends)
+    body = hosts + source[1].to_bytes(2) + destination[1].to_bytes(2)
+    return V2 + bytes((PROXY, kind)) + len(body).to_bytes(2) + body

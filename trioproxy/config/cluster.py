@@ -88,6 +88,10 @@ class Cluster:
         Seconds | None, "A pooled connection that is older takes no new request"
     ] = None
     tls: Annotated[UpstreamTls | None, "TLS to the endpoints; null: none"] = None
+    proxy_protocol: Annotated[
+        Literal["v1", "v2"] | None,
+        "Say first whose connection it is; an HTTP connection is then used for one request alone",
+    ] = None
 
     def __attrs_post_init__(self) -> None:
         if self.endpoints and self.discovery:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import socket
     import ssl
 
+    from trioproxy.codec.proxy_protocol import Ends
     from trioproxy.drain.lifetime import Lifetime
     from trioproxy.filters.handover import Inheritance
     from trioproxy.reactor.transport import Transport
@@ -99,6 +100,14 @@ class Connection:
         if self._local is None:
             self._local = address_text(self.transport.sock.getsockname())
         return self._local
+
+    @property
+    def ends(self) -> Ends | None:
+        """The addresses and ports of the client and of where it connected; None of Unix sockets."""
+        if not isinstance(self.peer, tuple):
+            return None
+        host, _, port = self.local.rpartition(":")
+        return (self.remote_ip.partition("%")[0], self.peer[1]), (host.strip("[]"), int(port))
 
     @property
     def local_port(self) -> int:

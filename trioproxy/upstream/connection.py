@@ -16,6 +16,7 @@ from trioproxy.reactor.tls import TlsTransport
 from trioproxy.reactor.transport import Transport
 
 if TYPE_CHECKING:
+    from trioproxy.codec.proxy_protocol import Ends
     from trioproxy.upstream.cluster import Cluster
     from trioproxy.upstream.host import Host
 
@@ -93,10 +94,13 @@ class UpstreamConnection:
         self.cluster.departed(self)
 
 
-async def connect(cluster: Cluster, host: Host, until: float) -> UpstreamConnection:
+async def connect(
+    cluster: Cluster, host: Host, until: float, client: Ends | None = None
+) -> UpstreamConnection:
     """Connect, with TLS where it has that, within `connect_timeout` and before `until`.
 
-    Raises ConnectFailed with the reason, or UpstreamTimeout.
+    A cluster with a `proxy_protocol` is told the `client`. Raises ConnectFailed with the reason, or
+    UpstreamTimeout.
     """
     try:
         connection = UpstreamConnection(cluster, host, _begin(cluster, host))
@@ -104,7 +108,7 @@ async def connect(cluster: Cluster, host: Host, until: float) -> UpstreamConnect
         raise ConnectFailed(reason(error)) from error
     cluster.opened(connection)
     try:
-        await _finish(connection, until)
+        await _finish(connection, until, cluster.introduction(client))
     except BaseException:
         connection.close()
         raise
@@ -126,17 +130,19 @@ def _begin(cluster: Cluster, host: Host) -> Transport:
         raise
 
 
-async def _finish(connection: UpstreamConnection, until: float) -> None:
-    """Wait until it stands, TLS included."""
+async def _finish(connection: UpstreamConnection, until: float, introduction: bytes) -> None:
+    """Wait until it stands, TLS included; the introduction goes before all else."""
     transport, origination = connection.transport, connection.cluster.origination
     established = _established(transport.sock)
     if established:
         transport.ready = OUT  # what the host says first comes as an event
-        if origination is None:
+        if origination is None and not introduction:
             return
     _limit(connection, until)
     if not established:
         await _establish(transport)
+    if introduction:
+        await _introduce(transport, introduction)
     if origination is not None:
         connection.transport = secure = origination.begin(connection.host, transport)
         await origination.finish(secure)
@@ -157,6 +163,13 @@ async def _establish(transport: Transport) -> None:
     code = transport.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
         raise ConnectFailed(reason(OSError(code, os.strerror(code))))
+
+
+async def _introduce(transport: Transport, introduction: bytes) -> None:
+    try:
+        await transport.send(introduction)
+    except OSError as error:
+        raise ConnectFailed(reason(error)) from error
 
 
 def _established(sock: socket.socket) -> bool:
