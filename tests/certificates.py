@@ -117,6 +117,15 @@ class Authority:
         return context
 
 
+def furnish(directory: Path, authority: Authority) -> None:
+    """Put certificates where the examples in a directory expect them."""
+    place = directory / "certificates"
+    place.mkdir()
+    site = Pair(place / "site.pem", place / "site.key")
+    authority.issue("example.org", "*.example.org", to=site)
+    (place / "ca.pem").write_bytes(authority.path.read_bytes())
+
+
 def named(name: str) -> x509.Name:
     """Return a subject."""
     return x509.Name(
