@@ -127,12 +127,17 @@ def test_no_renegotiation(proxy: Instance) -> None:
 
 
 @foreign
-def test_a_session_is_resumed(proxy: Instance, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["1_2", "1_3"])
+def test_a_session_is_resumed_by_whichever_worker(
+    running: Running, pair: Pair, tmp_path: Path, version: str
+) -> None:
     path = str(tmp_path / "session")
     request = "GET / HTTP/1.1\nhost: a\nconnection: close\n\n"
-    terms = ("-tls1_2", "-crlf", "-ign_eof")
-    assert "New, TLSv1.2" in s_client(proxy, *terms, "-sess_out", path, said=request)
-    assert "Reused, TLSv1.2" in s_client(proxy, *terms, "-sess_in", path, said=request)
+    terms = (f"-tls{version}", "-crlf", "-ign_eof")
+    with running(yaml(pair), tmp_path, workers=3) as proxy:
+        assert "New, TLSv1" in s_client(proxy, *terms, "-sess_out", path, said=request)
+        for _ in range(8):
+            assert "Reused, TLSv1" in s_client(proxy, *terms, "-sess_in", path, said=request)
 
 
 def test_what_will_not_do_is_told_before_anything_is_bound(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import ssl
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ def tls(pair: certificates.Pair) -> DownstreamTls:
 
 def test_a_new_pair_is_used_from_then_on(authority: Authority) -> None:
     pair = authority.issue("a.org")
-    keyring = tls(pair).keyring()
+    keyring = tls(pair).keyring
     before = shown(keyring.context, authority)
     assert not keyring.refresh()
     authority.issue("a.org", to=pair)
@@ -46,9 +47,16 @@ def test_a_new_pair_is_used_from_then_on(authority: Authority) -> None:
     assert shown(keyring.context, authority) != before
 
 
+def test_copies_of_a_process_know_each_others_tickets(authority: Authority) -> None:
+    """It is loaded once for each configuration, however many workers come of it."""
+    config = tls(authority.issue("a.org"))
+    assert config.keyring is config.keyring
+    assert pickle.loads(pickle.dumps(config)) == config
+
+
 def test_a_broken_pair_changes_nothing_and_is_told_of_once(authority: Authority) -> None:
     pair, other = authority.issue("a.org"), authority.issue("a.org")
-    keyring = tls(pair).keyring()
+    keyring = tls(pair).keyring
     before = shown(keyring.context, authority)
     pair.private_key.write_bytes(other.private_key.read_bytes())
     with pytest.raises(ValueError, match="is not the key of"):
@@ -68,7 +76,7 @@ def test_secrets_say_what_became_of_them(
     secrets = Secrets()
     secrets.add(
         Secret(
-            tls(pair).keyring(),
+            tls(pair).keyring,
             "listener web",
             lambda: told.append("loaded"),
             lambda: told.append("failed"),
@@ -126,7 +134,7 @@ def test_a_key_with_a_password_does_not_ask_for_it(authority: Authority) -> None
 def test_nothing_old_is_spoken(authority: Authority) -> None:
     """TLS 1.2 and 1.3, forward secrecy, no compression, no renegotiation."""
     pair = authority.issue("a.org")
-    context = tls(pair).keyring().context
+    context = tls(pair).keyring.context
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     assert context.options & ssl.OP_NO_COMPRESSION
     assert context.options & ssl.OP_NO_RENEGOTIATION
@@ -140,5 +148,5 @@ def test_several_pairs_are_chosen_by_name(authority: Authority) -> None:
     several = DownstreamTls(
         certificates=tuple(Pair(each.certificate, each.private_key) for each in pairs)
     )
-    keyring = several.keyring()
+    keyring = several.keyring
     assert shown(keyring.context, authority) != shown(keyring.context, authority, "x.b.org")

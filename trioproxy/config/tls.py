@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
+from ssl import SSLContext
 from typing import Annotated, Literal
 
 import attrs
@@ -99,13 +101,21 @@ class Tls:
         """The files that tell whom to trust."""
         return tuple(path for path in (self.trusted_ca, self.crl) if path is not None)
 
+    @cached_property
     def keyring(self) -> Keyring:
-        """Load the files; raises ValueError saying what is wrong with them."""
+        """The files, loaded; raises ValueError saying what is wrong with them.
+
+        Once, so that workers that are forked later know each other's session tickets.
+        """
+        return Keyring(self.pairs, self.context, self.authorities)
+
+    def context(self) -> SSLContext:
+        """Make a context without a certificate; raises ValueError saying what will not do."""
         raise NotImplementedError
 
     def verify(self) -> None:
         """Look whether the files will do; raises ValueError saying what is wrong with them."""
-        self.keyring()
+        self.keyring.refresh()
 
     def admits(self, names: Iterable[tuple[str, str]]) -> bool:
         """Say whether a peer with these names, each with its kind, is the right one."""
@@ -143,13 +153,9 @@ class DownstreamTls(Tls):
             return super().pairs
         return tuple((each.certificate, each.private_key) for each in self.certificates)
 
-    def keyring(self) -> Keyring:
-        """Load the files; raises ValueError saying what is wrong with them."""
-        return Keyring(
-            self.pairs,
-            lambda: server_context(self, demand=self.require_client_certificate),
-            self.authorities,
-        )
+    def context(self) -> SSLContext:
+        """Make a context without a certificate; raises ValueError saying what will not do."""
+        return server_context(self, demand=self.require_client_certificate)
 
 
 @attrs.frozen
@@ -177,12 +183,7 @@ class UpstreamTls(Tls):
         """Whether servers are verified by a name that is not said here."""
         return self.verify_server and not self.sni and not self.match_subject_alt_names
 
-    def keyring(self) -> Keyring:
-        """Load the files; raises ValueError saying what is wrong with them."""
-        return Keyring(
-            self.pairs,
-            lambda: client_context(
-                self, verify=self.verify_server, by_name=not self.match_subject_alt_names
-            ),
-            self.authorities,
-        )
+    def context(self) -> SSLContext:
+        """Make a context without a certificate; raises ValueError saying what will not do."""
+        by_name = not self.match_subject_alt_names
+        return client_context(self, verify=self.verify_server, by_name=by_name)

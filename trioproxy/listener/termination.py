@@ -34,7 +34,7 @@ class Termination:
         self._config = config
         self._reactor = tools.reactor
         self._turnstile = tools.turnstile
-        self._keyring = config.keyring()
+        self._keyring = config.keyring
         self._stats = SslStats(tools.stats, scope, self._keyring.ciphers)
         self._timeout = HandshakeStats(
             tools.stats, scope

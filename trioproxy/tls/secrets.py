@@ -56,8 +56,8 @@ class Secrets:
     async def watch(self) -> None:
         """Load what has changed, until cancelled."""
         while self._secrets:
+            self.look()  # a worker that replaces another begins with what was there at the start
             await trio.sleep(LOOK)
-            self.look()
 
     def look(self) -> None:
         """Load what has changed; what will not do is told of, and changes nothing."""

@@ -26,7 +26,7 @@ class Origination:
         self._config = config
         self._reactor = tools.reactor
         self._turnstile = tools.turnstile
-        self._keyring = config.keyring()
+        self._keyring = config.keyring
         self._stats = SslStats(tools.stats, scope, self._keyring.ciphers)
         secret = SecretStats(tools.stats, scope, "client")
         tools.secrets.add(
