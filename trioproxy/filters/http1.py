@@ -127,7 +127,12 @@ class Http1Connection:
         manager = self.manager
         try:
             head = await self.reader.head(manager.max_request_headers, self._begun)
-            return None if head is None else manager.codec.parse_request(head)
+            if head is None:
+                return None
+            request = manager.codec.parse_request(head)
+            if self.connection.tls is not None:
+                request.scheme = "https"
+            return request
         except HeadTooLarge:
             await self._refuse(431, "request headers too large")
         except MalformedMessage as error:
