@@ -16,6 +16,7 @@ from trioproxy.upstream.member import (
     FAILED_EDS_HEALTH,
     FAILED_OUTLIER_CHECK,
     PENDING_ACTIVE_HC,
+    PENDING_DYNAMIC_REMOVAL,
     Member,
 )
 
@@ -129,6 +130,21 @@ def test_what_could_not_be_found_again_stays(
         "cluster app: timeout; its 2 hosts stay",
         "cluster app: discovery works again",
     ]
+
+
+def test_who_left_is_remembered_for_a_while(
+    membership: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trioproxy.clusters.membership.MOST_DEPARTED", 2)
+    membership.replace([Member(A, flags=(FAILED_EDS_HEALTH,)), Member(B)])
+    membership.replace(members(B))
+    assert membership.departed == (Member(A, flags=(PENDING_DYNAMIC_REMOVAL,)),)
+    membership.replace(members(C))
+    assert [each.address for each in membership.departed] == [A, B]
+    membership.replace(members(A))
+    assert [each.address for each in membership.departed] == [B, C]
+    membership.replace([])
+    assert [each.address for each in membership.departed] == [C, A]
 
 
 def test_who_comes_and_goes_is_a_line_of_the_log(
