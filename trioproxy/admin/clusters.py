@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trioproxy.admin.view import View
     from trioproxy.clusters.membership import Membership
     from trioproxy.config.cluster import Cluster
+    from trioproxy.upstream.member import Member
 
 
 @attrs.frozen
@@ -75,13 +76,18 @@ def clusters(view: View, query: Query) -> Response:
 
 
 def facts(instance: Instance, membership: Membership, hidden: Mapping[str, int]) -> ClusterFacts:
-    """Look at a cluster; `hidden` are the figures of all hosts by their names."""
+    """Look at a cluster; `hidden` are the figures of all hosts by their names.
+
+    A host that left is there as long as somebody has a connection to it.
+    """
     name = membership.name
-    hosts = [
-        HostFacts(each, figures_of(name, each, hidden), instance.success_rates(name, each.key))
-        for each in membership.members
-    ]
-    return ClusterFacts(membership, hosts)
+
+    def look(host: Member) -> HostFacts:
+        rates = instance.success_rates(name, host.key)
+        return HostFacts(host, figures_of(name, host, hidden), rates)
+
+    leaving = [each for each in map(look, membership.departed) if each.figures["cx_active"]]
+    return ClusterFacts(membership, [*map(look, membership.members), *leaving])
 
 
 def limits(cluster: Cluster) -> dict[str, int]:
