@@ -29,7 +29,7 @@ def test_every_mistake_is_found_at_once(tmp_path: Path, bad: str, registry: Regi
         load(path, None, registry)
     assert str(caught.value).replace(str(path), "bad.yaml").splitlines() == [
         "bad.yaml:1:1: unknown key 'drian' (did you mean 'drain'?)",
-        "bad.yaml:4:12: 'localhost' is not a literal IPv4 address; names are not looked up here"
+        "bad.yaml:4:12: 'localhost' is not a literal IPv4 address; only `discovery` looks names up"
         " (did you mean 127.0.0.1?)",
         "bad.yaml:5:3: unknown key 'adress' (did you mean 'address'?)",
         "bad.yaml:6:29: unknown cluster 'ap' (did you mean 'app'?)",

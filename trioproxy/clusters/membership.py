@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from trioproxy.clusters.changes import Changes
+from trioproxy.clusters.naming import named
 from trioproxy.stats.upstream import DiscoveryStats, MembershipStats
 from trioproxy.upstream.member import FAILED_ACTIVE_HC, PENDING_ACTIVE_HC, member
 
@@ -113,6 +114,8 @@ class Membership:
             listed.setdefault(each.key, each)
         if self.discovered and [*listed.values()] == [*self._listing.values()]:
             return False
+        if not self.config.endpoints:
+            log.info("cluster %s: %s", self.name, difference(self._listing, listed))
         self.discovered = True
         self._listing = listed
         self._marks = {key: self._marks.get(key, {**self._newcomers}) for key in listed}
@@ -140,3 +143,16 @@ class Membership:
     def _what_stays(self) -> str:
         count = len(self.members)
         return f"its {count} hosts stay" if self.discovered else "it has no hosts yet"
+
+
+def difference(before: Mapping[str, Member], now: Mapping[str, Member]) -> str:
+    """Say how many hosts there are, who came, who left and who is not listed as before."""
+    changed = [key for key in before.keys() & now.keys() if before[key] != now[key]]
+    words = [
+        ("came", [key for key in now if key not in before]),
+        ("left", [key for key in before if key not in now]),
+        ("changed", changed),
+    ]
+    return "; ".join(
+        [f"{len(now)} hosts", *(f"{word}: {named(keys)}" for word, keys in words if keys)]
+    )

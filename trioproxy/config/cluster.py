@@ -68,6 +68,13 @@ class Cluster:
         Policy,
         "How an endpoint is picked; with the last two a route's `hash_policy` decides",
     ] = "round_robin"
+    health_checks: Annotated[
+        tuple[HealthCheck, ...],
+        "How hosts are checked, at most one way; a host gets requests once it has passed",
+    ] = ()
+    outlier_detection: Annotated[
+        OutlierDetection | None, "Which hosts are ejected for how they answer; null: none"
+    ] = None
     ring_hash: Annotated[RingHash, "For `lb_policy: ring_hash`"] = RING_HASH
     maglev: Annotated[Maglev, "For `lb_policy: maglev`"] = MAGLEV
     overprovisioning_factor: Annotated[
@@ -79,13 +86,6 @@ class Cluster:
     fail_traffic_on_panic: Annotated[bool, "Then send none of them any: answer 503"] = False
     slow_start: Annotated[SlowStart | None, "How new hosts are broken in; null: not at all"] = None
     lb_subset: Annotated[Subsets | None, "Subsets by metadata; null: one of all hosts"] = None
-    health_checks: Annotated[
-        tuple[HealthCheck, ...],
-        "How hosts are checked, at most one way; a host gets requests once it has passed",
-    ] = ()
-    outlier_detection: Annotated[
-        OutlierDetection | None, "Which hosts are ejected for how they answer; null: none"
-    ] = None
     circuit_breakers: Annotated[CircuitBreakers, "Its limits, per worker"] = CircuitBreakers()
     idle_timeout: Annotated[Seconds, "An unused pooled connection is closed; 0: never"] = 3600.0
     max_requests_per_connection: Annotated[
@@ -101,7 +101,7 @@ class Cluster:
         if not self.endpoints and not self.discovery:
             raise Invalid("expected endpoints or discovery", "endpoints")
         check_localities(self.endpoints, "endpoints")
-        if not 1 <= self.overprovisioning_factor <= 100:
-            raise Invalid("expected a number from 1 to 100", "overprovisioning_factor")
         if len(self.health_checks) > 1:
             raise Invalid("a cluster has one health check at most", "health_checks")
+        if not 1 <= self.overprovisioning_factor <= 100:
+            raise Invalid("expected a number from 1 to 100", "overprovisioning_factor")

@@ -205,6 +205,8 @@ class Generation:
         timeout = self.config.hot_restart.init_timeout
         with trio.move_on_after(timeout):
             await self.supervisor.start(nursery)
+            for late in self._late_clusters():
+                log.info("waiting for %s", late)
             return await self.clusters.wait_ready()
         late = "; ".join([*self._late_workers(), *self._late_clusters()])
         raise StartFailed(f"not ready in {timeout:g} s: {late} (hot_restart.init_timeout)")
