@@ -219,6 +219,18 @@ def test_tables_are_made_anew_a_little_at_a_time(scene: Callable[..., Scene], po
 
 
 @HASHING
+def test_a_priority_that_steps_in_stalls_nobody(scene: Callable[..., Scene], policy: str) -> None:
+    first, later = backends(1), numbered(200, priority=1)
+    app = scene(policy, [*first, *later])
+    first[0].fare(*ILL)
+    app.update([*first, *later])
+    meanwhile = app.owners(keys(20))
+    assert app.owners(keys(20)) == meanwhile, "keys have their hosts at once"
+    assert app.finish() > 5
+    assert "a" not in {*meanwhile, *app.owners(keys(20))}
+
+
+@HASHING
 def test_with_almost_all_of_a_table_gone_a_pick_comes_to_an_end(
     scene: Callable[..., Scene], policy: str
 ) -> None:

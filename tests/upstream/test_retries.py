@@ -472,6 +472,23 @@ async def test_a_budget_is_a_share_of_the_requests_in_flight(serving: Serving) -
         assert proxy.counter("cluster.app.upstream_rq_retry_overflow") == 1
 
 
+async def test_a_cluster_has_a_budget_for_all_its_routes(serving: Serving) -> None:
+    budget = "retry_budget: {budget_percent: 1%, min_retry_concurrency: 2}"
+    breakers = f"circuit_breakers: {{max_retries: 0, {budget}}}"
+    async with serving(http(route=retry("5xx"), cluster=breakers)) as proxy:
+        await all_fail_once(proxy, range(1, 3))
+        await proxy.play(
+            """
+            client#3 >> GET /3 HTTP/1.1 | host: a |
+            origin#3 << GET /3 HTTP/1.1 | host: a |
+            origin#3 >> HTTP/1.1 503 Busy | content-length: 0 |
+            client#3 << HTTP/1.1 503 Busy | content-length: 0 |
+            """
+        )
+        assert proxy.counter("cluster.app.upstream_rq_retry") == 2
+        assert proxy.counter("cluster.app.upstream_rq_retry_overflow") == 1
+
+
 async def test_a_retry_that_is_over_makes_room_in_the_budget(serving: Serving) -> None:
     async with serving(http(route=retry("5xx", "budget: 1%"), cluster=NONE)) as proxy:
         await all_fail_once(proxy, range(1, 4))

@@ -21,9 +21,9 @@ REQUEST = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 BUSY = "HTTP/1.1 503 Busy | content-length: 0 |"
 
 
-def hedged(on: str = "5xx", more: str = "") -> str:
+def hedged(on: str = "5xx", more: str = "", after: str = "50ms") -> str:
     return (
-        f"retry: {{on: [{on}], per_try_timeout: 50ms, hedge_on_per_try_timeout: true,"
+        f"retry: {{on: [{on}], per_try_timeout: {after}, hedge_on_per_try_timeout: true,"
         f" backoff: {{base: 1ms, max: 1ms}}, {more}}},"
     )
 
@@ -76,7 +76,7 @@ async def test_the_first_try_answers_after_all(serving: Serving) -> None:
 
 
 async def test_nothing_is_hedged_that_is_answered_in_time(serving: Serving) -> None:
-    async with serving(http(route=hedged(more="attempts: 5"))) as proxy:
+    async with serving(http(route=hedged(more="attempts: 5", after="10s"))) as proxy:
         await proxy.play(
             f"""
             {ASK}
@@ -160,11 +160,16 @@ async def test_a_client_that_leaves_ends_all_tries(serving: Serving) -> None:
 
 
 async def test_a_request_that_is_still_coming_is_not_hedged(serving: Serving) -> None:
-    async with serving(http(route=hedged("per_try_timeout"))) as proxy:
+    async with serving(http(route=hedged(after="400ms"))) as proxy:
         await proxy.play(
-            f"""
+            """
             client >> POST / HTTP/1.1 | host: a | content-length: 4 | | on\\
             origin << POST / HTTP/1.1 | host: a | content-length: 4 | | on\\
+            """
+        )
+        await trio.sleep(0.5)
+        await proxy.play(
+            f"""
             client >> e!\\
             origin << e!\\
             origin >> {NO_CONTENT}
