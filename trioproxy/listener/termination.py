@@ -32,7 +32,6 @@ class Termination:
 
     def __init__(self, config: DownstreamTls, owner: str, scope: str, tools: Tools) -> None:
         self._config = config
-        self._reactor = tools.reactor
         self._turnstile = tools.turnstile
         self._keyring = config.keyring
         self._stats = SslStats(tools.stats, scope, self._keyring.ciphers)
@@ -56,8 +55,7 @@ class Termination:
         """Shake hands; returns False where the client could not, or is not the right one."""
         lifetime = connection.lifetime
         lifetime.stand(Stand.STREAM, self._config.handshake_timeout)
-        sock = connection.transport.detach()
-        transport = TlsTransport(self._reactor, sock, self._keyring.context, server=True)
+        transport = TlsTransport(connection.transport, self._keyring.context, server=True)
         connection.transport = transport
         try:
             await transport.handshake(self._turnstile)

@@ -25,5 +25,5 @@ class ClusterTools:
     sweep: Sweep
     stats: Writer
     rng: Random
-    turnstile: trio.CapacityLimiter = attrs.Factory(turnstile)
+    turnstile: trio.Semaphore = attrs.Factory(turnstile)
     secrets: Secrets = attrs.Factory(Secrets)
