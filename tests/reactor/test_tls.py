@@ -40,13 +40,13 @@ async def ends(
         stream(peer), theirs, server_hostname=name if server else None, server_side=not server
     )
     transport = TlsTransport(
-        reactor, ours, mine, server=server, server_hostname=None if server else name
+        Transport(reactor, ours), mine, server=server, server_hostname=None if server else name
     )
     try:
         with trio.fail_after(PATIENCE):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(secure.do_handshake)
-                nursery.start_soon(transport.handshake, trio.CapacityLimiter(1))
+                nursery.start_soon(transport.handshake, trio.Semaphore(1))
             yield secure, transport
     finally:
         secure.transport_stream.socket.close()
@@ -254,7 +254,7 @@ async def test_a_handshake_that_fails_tells_both_why(
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     old = authority.client()
     old.maximum_version = ssl.TLSVersion.TLSv1_2
-    transport = TlsTransport(reactor, ours, context, server=True)
+    transport = TlsTransport(Transport(reactor, ours), context, server=True)
     secure = trio.SSLStream(stream(peer), old, server_hostname="example.org")
 
     async def be_refused() -> None:
@@ -265,7 +265,7 @@ async def test_a_handshake_that_fails_tells_both_why(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(be_refused)
         with pytest.raises(ssl.SSLError, match="UNSUPPORTED_PROTOCOL"):
-            await transport.handshake(trio.CapacityLimiter(1))
+            await transport.handshake(trio.Semaphore(1))
     peer.close()
     secure.transport_stream.socket.close()
     transport.close()
@@ -274,9 +274,9 @@ async def test_a_handshake_that_fails_tells_both_why(
 async def test_who_hangs_up_during_the_handshake(reactor: Reactor, authority: Authority) -> None:
     peer, ours = tcp_pair()
     context = authority.server(authority.issue("example.org"))
-    transport = TlsTransport(reactor, ours, context, server=True)
+    transport = TlsTransport(Transport(reactor, ours), context, server=True)
     peer.close()
     with pytest.raises(ssl.SSLError):
-        await transport.handshake(trio.CapacityLimiter(1))
+        await transport.handshake(trio.Semaphore(1))
     transport.close()
     assert repr(transport) == "<TlsTransport nothing agreed on, fd -1 closed>"

@@ -28,8 +28,8 @@ class Connection:
     empty for Unix sockets. `protocol` is what the client speaks, in words. `inheritance` is what
     came with it, if another generation had it before; `moved` tells that another one has it now.
     `scheme` is what the client speaks to us, as `x-forwarded-proto` says it; `tls` knows what was
-    agreed on where that is TLS, and `server_name` is the name that it asked for by TLS, if that was
-    looked at; `certified` is what `x-forwarded-client-cert` says of its certificate, None before
+    agreed on where that is TLS, and `server_name` is the name that it asked for by TLS, as far
+    as we know; `certified` is what `x-forwarded-client-cert` says of its certificate, None before
     that was asked for.
     """
 

@@ -226,6 +226,9 @@ class Http1Connection:
         record.protocol = PROTOCOLS[1 if request is None else request.minor]
         record.connection_id = self.connection.id
         record.downstream_remote = self.connection.remote
+        if self.connection.tls is not None:
+            record.tls = self.connection.tls
+            record.server_name = self.connection.server_name or None
         return record
 
     def _begun(self) -> None:

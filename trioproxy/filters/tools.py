@@ -47,7 +47,7 @@ class Tools:
     import_path: tuple[Path, ...] = ()
     handover: HandOver = attrs.Factory(HandOver)
     health: Health = attrs.Factory(Health)
-    turnstile: trio.CapacityLimiter = attrs.Factory(turnstile)
+    turnstile: trio.Semaphore = attrs.Factory(turnstile)
     secrets: Secrets = attrs.Factory(Secrets)
 
 

@@ -11,6 +11,7 @@ from trioproxy.drain.lifetime import Stand
 from trioproxy.reactor.tls import TlsTransport
 from trioproxy.stats.tls import HandshakeStats, SecretStats, SslStats
 from trioproxy.tls.certificate import alt_names
+from trioproxy.tls.contexts import Served
 from trioproxy.tls.reasons import reason
 from trioproxy.tls.secrets import Secret
 
@@ -32,7 +33,6 @@ class Termination:
 
     def __init__(self, config: DownstreamTls, owner: str, scope: str, tools: Tools) -> None:
         self._config = config
-        self._reactor = tools.reactor
         self._turnstile = tools.turnstile
         self._keyring = config.keyring
         self._stats = SslStats(tools.stats, scope, self._keyring.ciphers)
@@ -56,8 +56,7 @@ class Termination:
         """Shake hands; returns False where the client could not, or is not the right one."""
         lifetime = connection.lifetime
         lifetime.stand(Stand.STREAM, self._config.handshake_timeout)
-        sock = connection.transport.detach()
-        transport = TlsTransport(self._reactor, sock, self._keyring.context, server=True)
+        transport = TlsTransport(connection.transport, self._keyring.context, server=True)
         connection.transport = transport
         try:
             await transport.handshake(self._turnstile)
@@ -72,6 +71,8 @@ class Termination:
         tls = transport.tls
         self._stats.agreed(tls)
         connection.tls = tls
+        if isinstance(tls, Served):
+            connection.server_name = tls.server_name
         connection.scheme = b"https"
         if self._config.match_subject_alt_names and not self._admits(tls):
             self._stats.fail_verify_san.add()

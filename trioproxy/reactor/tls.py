@@ -24,10 +24,7 @@ from trioproxy.reactor.epoll import IN, OUT
 from trioproxy.reactor.transport import RECEIVE_SIZE, Transport
 
 if TYPE_CHECKING:
-    import socket
     from contextlib import AbstractAsyncContextManager
-
-    from trioproxy.reactor.epoll import Reactor
 
 OVERHEAD = 1024  # bytes beside the plaintext, so that a whole record comes at once
 PIECE = 64 * 1024
@@ -35,7 +32,7 @@ CUT_SHORT = "UNEXPECTED_EOF_WHILE_READING"
 
 
 class TlsTransport(Transport):
-    """TLS over a stream socket; `handshake` comes before anything else.
+    """TLS in the place of a `plain` transport; `handshake` comes before anything else.
 
     A client names the server in `server_hostname` and may resume a `session`. `tls` knows what was
     agreed on. The context must not have OP_IGNORE_UNEXPECTED_EOF set.
@@ -56,15 +53,15 @@ class TlsTransport(Transport):
 
     def __init__(
         self,
-        reactor: Reactor,
-        sock: socket.socket,
+        plain: Transport,
         context: ssl.SSLContext,
         *,
         server: bool,
         server_hostname: str | None = None,
         session: ssl.SSLSession | None = None,
     ) -> None:
-        super().__init__(reactor, sock)
+        super().__init__(plain.reactor, plain.hand_on())
+        self.hangup, self.wary = plain.hangup, plain.wary
         self.bare = False
         self._server = server
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -97,15 +94,26 @@ class TlsTransport(Transport):
         An SSLError was told to the peer, and says the reason.
         """
         done = False
+        if self._server:
+            await self._hear()
         while not done:
             async with turnstile:
                 done = self._compute()
-            while not self._flush():
-                await self.park(OUT)
-            while not (done or self._fill()):
-                await self.park(IN)
+            if not done:
+                await self._say()
+                await self._hear()
+        if not (self._server and self.tls.version() == "TLSv1.3"):
+            await self._say()  # else it is only tickets, which go with what is said first
         self.ready |= IN  # more may have come with its end
         self._parted = False
+
+    async def _say(self) -> None:
+        while not self._flush():
+            await self.park(OUT)
+
+    async def _hear(self) -> None:
+        while not self._fill():
+            await self.park(IN)
 
     def _compute(self) -> bool:
         """Go on with the handshake; returns whether it is complete."""
@@ -187,14 +195,15 @@ class TlsTransport(Transport):
         Whoever is told less goes on with the next byte: some after it may be encrypted already.
         """
         total, length = 0, len(data)
-        while self._flush():
+        while total < length:
+            if not self._owed:
+                piece = data if length <= PIECE else memoryview(data)[total : total + PIECE]
+                self._owed = self.tls.write(piece)
+                self._collect()
+            if not self._flush():
+                break
             total += self._owed
             self._owed = 0
-            if total >= length:
-                break
-            piece = data if length <= PIECE else memoryview(data)[total : total + PIECE]
-            self._owed = self.tls.write(piece)
-            self._collect()
         return total
 
     def send_both_nowait(self, head: bytes, body: bytes | memoryview) -> int:
@@ -240,7 +249,7 @@ class TlsTransport(Transport):
 
     def _part(self) -> None:
         """Say close_notify, if the kernel takes it, unless all was said."""
-        if self._parted or self._unsent:
+        if self._parted or self._owed:
             return
         with suppress(OSError):
             # OpenSSL looks for the peer's at once, and would lose what stands before it.

@@ -267,6 +267,11 @@ class Transport:
         self.fd = -1
         return self.sock
 
+    def hand_on(self) -> socket.socket:
+        """Leave the socket, registered as it is, to the transport that is made of it next."""
+        self.fd = -1
+        return self.sock
+
     def close(self) -> None:
         """Close the socket; a second call does nothing."""
         if self.fd >= 0:

@@ -22,12 +22,12 @@ AT_ONCE = 2
 """Handshakes that are computed in one pass of the loop, so that requests come in between."""
 
 
-def turnstile() -> trio.CapacityLimiter:
+def turnstile() -> trio.Semaphore:
     """Return what the computations of a worker's handshakes pass through, in the order they come.
 
     Waiting for a peer is not among them: who is slow holds up nobody.
     """
-    return trio.CapacityLimiter(AT_ONCE)
+    return trio.Semaphore(AT_ONCE)
 
 
 @attrs.frozen

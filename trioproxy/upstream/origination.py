@@ -24,7 +24,6 @@ class Origination:
     def __init__(self, config: UpstreamTls, name: str, tools: ClusterTools) -> None:
         scope = f"cluster.{name}"
         self._config = config
-        self._reactor = tools.reactor
         self._turnstile = tools.turnstile
         self._keyring = config.keyring
         self._stats = SslStats(tools.stats, scope, self._keyring.ciphers)
@@ -48,8 +47,7 @@ class Origination:
         if session is not None and session[0] is not context:
             host.session = session = None  # it was agreed on with other certificates
         return TlsTransport(
-            self._reactor,
-            transport.detach(),
+            transport,
             context,
             server=False,
             server_hostname=self._config.sni or host.member.hostname or host.address.host or None,

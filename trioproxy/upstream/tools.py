@@ -33,5 +33,5 @@ class ClusterTools:
     stats: Writer
     rng: Random
     accuse: Accuse
-    turnstile: trio.CapacityLimiter = attrs.Factory(turnstile)
+    turnstile: trio.Semaphore = attrs.Factory(turnstile)
     secrets: Secrets = attrs.Factory(Secrets)

@@ -223,6 +223,8 @@ class TcpProxying:
         record.connection_id = connection.id
         record.downstream_remote = connection.remote
         record.downstream_local = connection.local
+        record.server_name = connection.server_name or None
+        record.tls = connection.tls
         return record
 
     def _note_end(self, lifetime: Lifetime, record: Record) -> None:
