@@ -4,23 +4,25 @@ from typing import Annotated, ClassVar, Literal
 
 import attrs
 
-from trioproxy.config.address import Address
-from trioproxy.config.marks import Count, Declares, Invalid, Later, Length, Name, Range, Unique
-from trioproxy.config.units import Seconds
+from trioproxy.config.balancing import MAGLEV, RING_HASH, Maglev, RingHash, SlowStart, Subsets
+from trioproxy.config.discovery import Discovery
+from trioproxy.config.endpoint import Endpoint, check_localities
+from trioproxy.config.marks import Count, Declares, Invalid, Later, Name, Range, Unique
+from trioproxy.config.units import Fraction, Seconds
+
+Policy = Literal["round_robin", "least_request", "random", "ring_hash", "maglev"]
 
 
 @attrs.frozen
-class Endpoint:
-    """One upstream address."""
+class RetryBudget:
+    """Retries in flight as a share of requests in flight: all workers' of all generations."""
 
-    short: ClassVar[str] = "address"
-
-    address: Annotated[Address, "Where to connect"]
-    weight: Annotated[int, Range(1, 1_000_000), "Its share of the load beside the others'"] = 1
-
-    def __attrs_post_init__(self) -> None:
-        if self.address.free:
-            raise Invalid("port 0 cannot be connected to", "address")
+    budget_percent: Annotated[Fraction, "The share, those that wait for a connection included"] = (
+        0.2
+    )
+    min_retry_concurrency: Annotated[
+        int, Range(0), "Retries that are allowed however few requests there are"
+    ] = 3
 
 
 @attrs.frozen
@@ -31,6 +33,9 @@ class CircuitBreakers:
     max_pending_requests: Annotated[int, Range(0), "Requests that wait for a connection"] = 1024
     max_requests: Annotated[int, Range(0), "Requests in flight"] = 1024
     max_retries: Annotated[int, Range(0), "Retries in flight, where no retry budget is set"] = 3
+    retry_budget: Annotated[
+        RetryBudget | None, "A limit for retries of all workers together; null: `max_retries`"
+    ] = None
 
 
 @attrs.frozen
@@ -38,7 +43,6 @@ class Cluster:
     """A named group of endpoints with one policy."""
 
     later: ClassVar[tuple[str, ...]] = (
-        "discovery",
         "health_checks",
         "outlier_detection",
         "tls",
@@ -46,18 +50,35 @@ class Cluster:
     )
 
     name: Annotated[Name, Declares("cluster"), "What routes and filters call it"]
-    endpoints: Annotated[
-        tuple[Endpoint, ...], Length(1), Unique(("address",)), "Its upstream addresses"
-    ]
+    endpoints: Annotated[tuple[Endpoint, ...], Unique(("address",)), "Its upstream addresses"] = ()
+    discovery: Annotated[
+        Discovery | None, "How its upstream addresses are found, where they are not written down"
+    ] = None
+    required: Annotated[
+        bool, "Nothing is taken over, or served, before it is known which of its hosts are healthy"
+    ] = True
+    min_healthy: Annotated[
+        Fraction, "Such a share of them, and one at the least, has to be healthy by then"
+    ] = 0.0
     connect_timeout: Annotated[Seconds, "Until a connection stands"] = 5.0
     protocol: Annotated[Literal["http1"], Later(("http2",)), "What is spoken to the endpoints"] = (
         "http1"
     )
     lb_policy: Annotated[
-        Literal["round_robin", "least_request", "random"],
-        Later(("ring_hash", "maglev")),
-        "How an endpoint is picked",
+        Policy,
+        "How an endpoint is picked; with the last two a route's `hash_policy` decides",
     ] = "round_robin"
+    ring_hash: Annotated[RingHash, "For `lb_policy: ring_hash`"] = RING_HASH
+    maglev: Annotated[Maglev, "For `lb_policy: maglev`"] = MAGLEV
+    overprovisioning_factor: Annotated[
+        float, "How many times its share of healthy hosts a priority, or a locality, can carry"
+    ] = 1.4
+    healthy_panic_threshold: Annotated[
+        Fraction, "With fewer hosts in health, and too few in all, all are sent requests; 0%: never"
+    ] = 0.5
+    fail_traffic_on_panic: Annotated[bool, "Then send none of them any: answer 503"] = False
+    slow_start: Annotated[SlowStart | None, "How new hosts are broken in; null: not at all"] = None
+    lb_subset: Annotated[Subsets | None, "Subsets by metadata; null: one of all hosts"] = None
     circuit_breakers: Annotated[CircuitBreakers, "Its limits, per worker"] = CircuitBreakers()
     idle_timeout: Annotated[Seconds, "An unused pooled connection is closed; 0: never"] = 3600.0
     max_requests_per_connection: Annotated[
@@ -66,3 +87,12 @@ class Cluster:
     max_connection_duration: Annotated[
         Seconds | None, "A pooled connection that is older takes no new request"
     ] = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.endpoints and self.discovery:
+            raise Invalid("expected endpoints or discovery, not both", "discovery")
+        if not self.endpoints and not self.discovery:
+            raise Invalid("expected endpoints or discovery", "endpoints")
+        check_localities(self.endpoints, "endpoints")
+        if not 1 <= self.overprovisioning_factor <= 100:
+            raise Invalid("expected a number from 1 to 100", "overprovisioning_factor")

@@ -13,7 +13,21 @@ class MembershipStats(Family):
 
     membership_total: OwnGauge
     membership_healthy: OwnGauge
+    membership_degraded: OwnGauge
     membership_change: Counter
+
+    def __init__(self, writer: Writer, cluster: str) -> None:
+        super().__init__(writer, f"cluster.{cluster}")
+
+
+class DiscoveryStats(Family):
+    """`cluster.<name>.update_`: what became of attempts to find its hosts; written by main."""
+
+    update_attempt: Counter
+    update_success: Counter
+    update_failure: Counter
+    update_empty: Counter
+    update_no_rebuild: Counter
 
     def __init__(self, writer: Writer, cluster: str) -> None:
         super().__init__(writer, f"cluster.{cluster}")
@@ -95,6 +109,17 @@ class ClusterStats(Family):
         self._by_class[min(status // 100, 5) - 1].add()
 
 
+class LbStats(Family):
+    """`cluster.<name>.lb_`: what came of picking its hosts."""
+
+    lb_healthy_panic: Counter
+    lb_subsets_selected: Counter
+    lb_subsets_fallback: Counter
+
+    def __init__(self, writer: Writer, cluster: str) -> None:
+        super().__init__(writer, f"cluster.{cluster}")
+
+
 class CircuitBreakerStats(Family):
     """`cluster.<name>.circuit_breakers.default.`: in how many workers each breaker is open."""
 
@@ -105,6 +130,12 @@ class CircuitBreakerStats(Family):
 
     def __init__(self, writer: Writer, cluster: str) -> None:
         super().__init__(writer, f"cluster.{cluster}.circuit_breakers.default")
+
+
+class RetryStats(Family):
+    """`cluster.<name>.retries_active`: those in flight, for the budget that all workers share."""
+
+    retries_active: HiddenGauge
 
 
 def host_scope(cluster: str, address: str) -> str:

@@ -10,17 +10,23 @@ import trio
 from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow, UpstreamTimeout
 from trioproxy.reactor.epoll import IN
 from trioproxy.reactor.transport import Transport
-from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, HostStats
+from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, LbStats
 from trioproxy.upstream.breaker import Breaker
 from trioproxy.upstream.connection import UpstreamConnection, connect
+from trioproxy.upstream.figures import HostFigures
 from trioproxy.upstream.host import Host
-from trioproxy.upstream.lb import Balancer
+from trioproxy.upstream.host_set import HASHING
+from trioproxy.upstream.lb import ANY, Balancer, Wish
+from trioproxy.upstream.member import member
+from trioproxy.upstream.retries import Retries
+from trioproxy.upstream.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from trioproxy.config import cluster as config
+    from trioproxy.upstream.member import Member
     from trioproxy.upstream.tools import ClusterTools
 
 
@@ -33,17 +39,21 @@ class Cluster:
         self.reactor = tools.reactor
         self.sweep = tools.sweep
         self.stats = ClusterStats(tools.stats, cluster.name)
-        self.hosts = [
-            Host(endpoint, HostStats(tools.stats, cluster.name, str(endpoint.address)))
-            for endpoint in cluster.endpoints
-        ]
-        self._balancer = Balancer(cluster.lb_policy, self.hosts, tools.rng)
+        self.hashes = cluster.lb_policy in HASHING
+        self._balancer: Balancer[Host] = Balancer(
+            cluster, LbStats(tools.stats, cluster.name), tools.rng
+        )
+        self._upkeep = Upkeep(self._balancer, tools.sweep)
+        self._figures = HostFigures(tools.stats, cluster.name)
+        self.hosts: list[Host] = []
+        self.update([member(endpoint) for endpoint in cluster.endpoints])
         limits = cluster.circuit_breakers
         full = CircuitBreakerStats(tools.stats, cluster.name)
         self.connections = Breaker(limits.max_connections, full.cx_open)
         self.pending = Breaker(limits.max_pending_requests, full.rq_pending_open)
         self.requests = Breaker(limits.max_requests, full.rq_open)
-        self.retries = Breaker(limits.max_retries, full.rq_retry_open)
+        breaker = Breaker(limits.max_retries, full.rq_retry_open)
+        self.retries = Retries(limits, breaker, self.stats, tools.stats)
         self._waiting = trio.lowlevel.ParkingLot()
         self._idle_timeout = cluster.idle_timeout or inf
         self._max_requests = cluster.max_requests_per_connection or inf
@@ -52,9 +62,28 @@ class Cluster:
     def __repr__(self) -> str:
         return f"<Cluster {self.name} {len(self.hosts)} hosts>"
 
-    def pick(self, tried: Collection[Host] = ()) -> Host:
+    def update(self, members: Sequence[Member]) -> None:
+        """Have these hosts from now on, each once; who stays is the same object as before.
+
+        Who is gone is drained: its idle connections are closed, others when they are given back.
+        """
+        leaving = {host.member.key: host for host in self.hosts}
+        self.hosts = [self._host(each, leaving.pop(each.key, None)) for each in members]
+        self._balancer.update(self.hosts, self.sweep.clock.now)
+        self._upkeep.schedule()
+        for host in leaving.values():
+            host.removed = True
+            self.drop_idle(host)
+
+    def _host(self, member: Member, known: Host | None) -> Host:
+        if known is None:
+            return Host(member, self._figures.of(member.key))
+        known.become(member)
+        return known
+
+    def pick(self, tried: Collection[Host] = (), wish: Wish = ANY) -> Host:
         """Pick a host, one that was not tried if possible; raises NoHealthyUpstream."""
-        host = self._balancer.pick(tried)
+        host = self._balancer.pick(tried, wish)
         if host is None:
             self.stats.upstream_cx_none_healthy.add()
             raise NoHealthyUpstream("no healthy upstream")
@@ -96,7 +125,8 @@ class Cluster:
     def release(self, connection: UpstreamConnection) -> None:
         """Take back a connection whose exchange is complete, for the next one or to close it."""
         now = self.sweep.clock.now
-        if self._is_worn(connection, now) or not connection.settle():
+        removed = connection.host.removed
+        if removed or self._is_worn(connection, now) or not connection.settle():
             connection.close()
             return
         connection.idle = True
@@ -208,5 +238,6 @@ class Cluster:
 
     def close(self) -> None:
         """Close the idle connections; those in use are their exchanges' to close."""
+        self._upkeep.close()
         for host in self.hosts:
             self.drop_idle(host)
