@@ -197,6 +197,28 @@ def test_a_response() -> None:
     assert connection.streams == 0
 
 
+def test_a_block_that_comes_again_makes_a_response_of_its_own() -> None:
+    """What it answers is part of what it means."""
+    connection = client()
+    block = b"\x88\xbe"
+    (first,) = answered(connection, Request(authority="a"), b"\x88\x40\x01x\x01y")
+    for method in ("GET", "GET", "HEAD", "GET"):
+        (event,) = answered(connection, Request(method=method, authority="a"), block)
+        assert isinstance(event, ResponseReceived)
+        assert event.response.headers.fields == [(b"x", b"y")]
+        assert event.response.bodiless is (method == "HEAD")
+        event.response.headers.set("x", "edited")
+        event.response.status = 500
+    assert isinstance(first, ResponseReceived)
+
+
+def answered(connection: ClientConnection, request: Request, block: bytes) -> list[Event]:
+    """What comes of a response to a request, made of that block alone."""
+    stream_id = connection.send_request(request, ended=True)
+    flags = frames.END_HEADERS | frames.END_STREAM
+    return connection.receive(frame(frames.HEADERS, flags, stream_id, block))
+
+
 LENGTHS = {
     "none": ("GET", [], False, Framing.CHUNKED),
     "one": ("GET", [(b"content-length", b"5")], False, Framing.LENGTH),

@@ -61,33 +61,39 @@ class Decoder:
             raise CompressionError("a header block is cut short or wrongly coded") from error
 
     def _decode(self, block: bytes) -> list[Entry]:
-        self._block, self._at, end = block, 0, len(block)
+        self._block, self._at = block, 0
         self._read_updates()
         self.indexed = True
-        static, dynamic = self._static, self._dynamic
+        static, dynamic, max_list = self._static, self._dynamic, self._max_list
         entries: list[Entry] = []
-        size = 0
-        while self._at < end:
-            byte = block[self._at]
+        size, at, end = 0, self._at, len(block)
+        while at < end:
+            byte = block[at]
             if 0x80 < byte < 0xFF:  # an index of one byte, the most frequent of all
-                self._at += 1
+                at += 1
                 entry = static[byte - 0x81] if byte < DYNAMIC else dynamic[DYNAMIC - 1 - byte]
-            elif byte & 0x80:
-                entry = self._entry(self._integer(0x7F))
-            elif byte & 0x40:
-                entry = self._literal(0x3F)
-                self._insert(entry)
-            elif byte & 0x20:
-                raise CompressionError("a table size update behind a field")
             else:
-                entry = self._literal(0x0F)
-                self.indexed = False
+                self._at = at
+                entry = self._other(byte)
+                at = self._at
             size += entry.size
-            if size <= self._max_list:
+            if size <= max_list:
                 entries.append(entry)
-        self._block = b""
-        self.overflow = size > self._max_list or len(entries) > self._max_fields
+        self.overflow = size > max_list or len(entries) > self._max_fields
         return entries
+
+    def _other(self, byte: int) -> Entry:
+        """Read what is at the place, and is not an index of one byte (RFC 7541 section 6)."""
+        if byte & 0x80:
+            return self._entry(self._integer(0x7F))
+        if byte & 0x40:
+            entry = self._literal(0x3F)
+            self._insert(entry)
+            return entry
+        if byte & 0x20:
+            raise CompressionError("a table size update behind a field")
+        self.indexed = False
+        return self._literal(0x0F)
 
     def _entry(self, index: int) -> Entry:
         if index >= FIRST_DYNAMIC:
