@@ -273,7 +273,7 @@ MALFORMED = {
 @pytest.mark.parametrize("said", MALFORMED.values(), ids=MALFORMED)
 def test_malformed_responses(said: bytes) -> None:
     """Reset, so that nothing of them is believed."""
-    connection = ClientConnection(Limits(max_header_list_size=5000, max_frame_size=2**20), CODEC)
+    connection = ClientConnection(Limits(max_header_list_size=50_000, max_frame_size=2**20), CODEC)
     connection.receive(settings())
     connection.send_request(GET, ended=True)
     connection.data_to_send()

@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from trioproxy.codec.h2 import huffman
+from trioproxy.codec.h2.errors import ConnectionFailure
+from trioproxy.codec.h2.events import ErrorCode
 from trioproxy.codec.h2.tables import FIRST_DYNAMIC
 
 if TYPE_CHECKING:
     from trioproxy.codec.h2.entries import Entry, EntryReader
 
+BOMB: Final = 4  # times what is allowed: no misjudgement any more, and not decoded to its end
 MAX_INTEGER_BYTES: Final = 4  # behind the first: 28 bits
 DYNAMIC: Final = 0x80 | FIRST_DYNAMIC  # the index of the newest entry as a byte
 
@@ -26,7 +29,8 @@ class Decoder:
     """The receiving end of one direction of a connection.
 
     `reader` makes entries. A list of more than `max_list` bytes or `max_fields` fields is decoded
-    to its end, for the sake of the table, but not kept: `overflow` says so.
+    to its end, for the sake of the table, but not kept: `overflow` says so. One of many times more
+    ends the connection.
     """
 
     def __init__(
@@ -54,7 +58,7 @@ class Decoder:
         self.changes += 1
 
     def decode(self, block: bytes) -> list[Entry]:
-        """Return the fields of a block; raises CompressionError."""
+        """Return the fields of a block; raises CompressionError, on a bomb ConnectionFailure."""
         try:
             return self._decode(block)
         except (IndexError, huffman.NotHuffman) as error:
@@ -79,6 +83,8 @@ class Decoder:
             size += entry.size
             if size <= max_list:
                 entries.append(entry)
+            elif size > max_list * BOMB:
+                raise _bomb()
         self.overflow = size > max_list or len(entries) > self._max_fields
         return entries
 
@@ -163,3 +169,9 @@ class Decoder:
             count += 1
         if count:
             del self._dynamic[:count]
+
+
+def _bomb() -> ConnectionFailure:
+    return ConnectionFailure(
+        ErrorCode.ENHANCE_YOUR_CALM, "a header list beyond reason", "max_header_list_size"
+    )
