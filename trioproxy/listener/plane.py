@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from trioproxy.filters.handover import Successor
     from trioproxy.filters.tools import Tools
     from trioproxy.listener.listener import Listener
+    from trioproxy.upstream.accusations import Accusation, Accusations
     from trioproxy.upstream.member import Member
 
 log = logging.getLogger("trioproxy.listener")
@@ -50,11 +51,18 @@ class Draining:
 class Plane:
     """Serves connections from the listen sockets on, until it is told to stop."""
 
-    def __init__(self, tools: Tools, logs: AccessLogs, connections: trio.Nursery) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        logs: AccessLogs,
+        connections: trio.Nursery,
+        accusations: Accusations,
+    ) -> None:
         self._listeners: dict[str, Listener] = {}
         self._tools = tools
         self._logs = logs
         self._connections = connections
+        self._accusations = accusations
         tools.handover.stay = self.stay
         self._acceptors: list[tuple[Listener, Acceptor]] = []
         self._accepting = trio.CancelScope()
@@ -155,8 +163,9 @@ class Plane:
     ) -> None:
         """Give a connection its ladder; it is not closed for being idle in `patience` seconds."""
         drain = self._drains[cause]
-        spread = listener.policy.least_spread(len(listener.living), drain.life)
-        ladder = listener.policy.ladder(
+        policy = listener.policy_of(lifetime)
+        spread = policy.least_spread(len(listener.living), drain.life)
+        ladder = policy.ladder(
             drain.since,
             drain=drain.time,
             life=drain.life,
@@ -260,6 +269,10 @@ class Plane:
     def set_hosts(self, cluster: str, members: Sequence[Member]) -> None:
         """Have a cluster have these hosts from now on, each once; who is gone is drained."""
         self._tools.clusters[cluster].update(members)
+
+    async def accusation(self) -> Accusation:
+        """Wait until a host has failed too often in a row; returns which."""
+        return await self._accusations.next()
 
     def report(self) -> dict[str, object]:
         """Return this worker's figures for admin, fit for JSON."""

@@ -204,6 +204,7 @@ class Generation:
     async def reopen_logs(self) -> None:
         """Open every log file anew by name, in every process."""
         self.process_log.reopen()
+        self.clusters.reopen_logs()
         await self.supervisor.reopen_logs()
 
     async def _get_ready(self, nursery: trio.Nursery) -> None:
@@ -211,6 +212,8 @@ class Generation:
         timeout = self.config.hot_restart.init_timeout
         with trio.move_on_after(timeout):
             await self.supervisor.start(nursery)
+            for late in self._late_clusters():
+                log.info("waiting for %s", late)
             return await self.clusters.wait_ready()
         late = "; ".join([*self._late_workers(), *self._late_clusters()])
         raise StartFailed(f"not ready in {timeout:g} s: {late} (hot_restart.init_timeout)")

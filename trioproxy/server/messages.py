@@ -195,6 +195,15 @@ class Pong:
 
 
 @attrs.frozen
+class Accuse:
+    """Worker to main: a host has failed too often in a row; `kind` is that of an `EjectionType`."""
+
+    cluster: str
+    key: str
+    kind: str
+
+
+@attrs.frozen
 class Report:
     """Worker to main: the figures that admin shows."""
 
@@ -224,7 +233,7 @@ ToWorker: TypeAlias = (
     | Gather
     | TellWhenEmpty
 )
-FromWorker: TypeAlias = Ready | Failed | Pong | Report
+FromWorker: TypeAlias = Ready | Failed | Pong | Accuse | Report
 
 TO_ZYGOTE = Vocabulary[ToZygote](ToZygote)
 FROM_ZYGOTE = Vocabulary[FromZygote](FromZygote)

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from trioproxy.server.sockets import Sockets
     from trioproxy.stats.writer import Writer
     from trioproxy.upstream.member import Member
+    from trioproxy.upstream.monitor import EjectionType
+    from trioproxy.upstream.tools import Accuse
 
 OVERTIME = 2.0
 """Seconds that a worker gets beyond the shutdown time, and beyond Terminate."""
@@ -53,12 +55,17 @@ class Crew:
     writer: Writer
 
 
+def ignore(cluster: str, key: str, kind: EjectionType) -> None:
+    """Take no note of a host that fails."""
+
+
 class Supervisor:
-    """All workers of this generation."""
+    """All workers of this generation; `accuse` hears of hosts that they see fail."""
 
     def __init__(self, crew: Crew, children: Children, give_up: Callable[[str], None]) -> None:
         self.leaving = trio.Event()
         self.give_up = give_up
+        self.accuse: Accuse = ignore
         self._crew = crew
         self._children = children
         self._places = [

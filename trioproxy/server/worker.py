@@ -20,6 +20,7 @@ from trioproxy.server.log import fold, set_level
 from trioproxy.server.messages import (
     TO_WORKER,
     Accept,
+    Accuse,
     Adopt,
     Close,
     Drain,
@@ -141,11 +142,19 @@ class Worker:
         async with trio.open_nursery() as nursery:
             try:
                 await self._channel.send(Ready())
+                nursery.start_soon(self._accuse)
                 while True:
                     received = await self._channel.receive()
                     await self._do(received, nursery)
             except ChannelError:
                 nursery.start_soon(self._leave_orphaned, nursery)
+
+    async def _accuse(self) -> None:
+        """Tell main of hosts that fail, until cancelled or main is gone."""
+        with suppress(ChannelError):
+            while True:
+                found = await self._plane.accusation()
+                await self._channel.send(Accuse(found.cluster, found.key, found.kind.value))
 
     async def _do(self, received: Received[ToWorker], nursery: trio.Nursery) -> None:
         message = received.message
