@@ -19,7 +19,7 @@ from trioproxy.reactor.accept import Acceptor
 from trioproxy.restart.channel import Channel
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from trioproxy.accesslog.writer import AccessLogs
     from trioproxy.drain.lifetime import Lifetime
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("trioproxy.listener")
 
 MOVE_AGAIN = 0.1  # seconds, for who was just between two waits
+PORTION = 250  # connections that are told in one turn of the loop
 FIRST_WORDS = 5.0  # seconds in which nobody who comes is closed for having nothing to say
 
 
@@ -137,15 +138,40 @@ class Plane:
         a hot restart, who can move is asked only to do that.
         """
         drain = self._drains[cause] = Draining(trio.current_time(), time, life, immediate)
-        moving = cause is Cause.RESTART and self._tools.handover.open
+        portions = self._tell_all(cause, drain)
+        next(portions)
+        self._connections.start_soon(self._go_on, portions)
         for listener in self._listeners.values():
-            count = max(len(listener.living), 1)
-            for rank, lifetime in enumerate(listener.living):
-                lifetime.moving = lifetime.moving or (moving and listener.moves)
-                self._tell(listener, lifetime, cause, (rank + self._tools.rng.random()) / count)
-            if moving and listener.moves:
+            if self._moving(listener, cause):
+                count = max(len(listener.living), 1)
                 pace = Pace(listener.policy.least_spread(count, life) / count)
                 self._connections.start_soon(self._move, listener, drain, pace)
+
+    def _moving(self, listener: Listener, cause: Cause) -> bool:
+        """Whether who is asked to leave moves instead, if that is possible."""
+        return cause is Cause.RESTART and self._tools.handover.open and listener.moves
+
+    def _tell_all(self, cause: Cause, drain: Draining) -> Iterator[None]:
+        """Tell everybody who is here now, a portion at a time: ten thousand take a while."""
+        everybody = [(listener, list(listener.living)) for listener in self._listeners.values()]
+        told = 0
+        for listener, living in everybody:
+            for rank, lifetime in enumerate(living):
+                if lifetime in listener.living:
+                    lifetime.moving = lifetime.moving or self._moving(listener, cause)
+                    u = (rank + self._tools.rng.random()) / len(living)
+                    self._tell(listener, lifetime, cause, u)
+                told += 1
+                if not told % PORTION:
+                    yield
+                    if self._drains.get(cause) is not drain:
+                        return
+        yield
+
+    async def _go_on(self, portions: Iterator[None]) -> None:
+        """Do a portion each turn."""
+        for _ in portions:
+            await trio.lowlevel.checkpoint()
 
     def _tell(
         self, listener: Listener, lifetime: Lifetime, cause: Cause, u: float, patience: float = 0.0
