@@ -55,6 +55,7 @@ class Http1Connection:
     def __init__(self, connection: Connection, manager: HttpManaging) -> None:
         self.connection = connection
         self.manager = manager
+        connection.protocol = "HTTP/1.1"
         self.transport = connection.transport
         self.reader = Reader(connection.transport, REQUEST_SIZE)
         inheritance = connection.inheritance
@@ -126,7 +127,12 @@ class Http1Connection:
         manager = self.manager
         try:
             head = await self.reader.head(manager.max_request_headers, self._begun)
-            return None if head is None else manager.codec.parse_request(head)
+            if head is None:
+                return None
+            request = manager.codec.parse_request(head)
+            if self.connection.tls is not None:
+                request.scheme = "https"
+            return request
         except HeadTooLarge:
             await self._refuse(431, "request headers too large")
         except MalformedMessage as error:
@@ -220,6 +226,9 @@ class Http1Connection:
         record.protocol = PROTOCOLS[1 if request is None else request.minor]
         record.connection_id = self.connection.id
         record.downstream_remote = self.connection.remote
+        if self.connection.tls is not None:
+            record.tls = self.connection.tls
+            record.server_name = self.connection.server_name or None
         return record
 
     def _begun(self) -> None:
