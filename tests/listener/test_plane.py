@@ -6,7 +6,7 @@ import resource
 import socket
 from contextlib import ExitStack, contextmanager
 from math import inf
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
@@ -14,14 +14,13 @@ from dialogue import wire
 from serving import http
 
 from trioproxy.drain.lifetime import Cause
-from trioproxy.listener.plane import PORTION
 from trioproxy.reactor.accept import BACK_OFF
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dialogue import Peer
-    from serving import Proxy, Serving
+    from serving import Serving
     from trio.testing import MockClock
 
 DIRECT = "{match: {prefix: /}, direct_response: {status: 204}}"
@@ -215,23 +214,3 @@ async def test_idle_ones_are_closed_no_faster_than_the_most_per_second(
     assert len(ends) == 30
     assert 3.0 <= ends[0] < ends[-1] <= 6.1
     assert all(later - sooner >= 0.9 for sooner, later in zip(ends, ends[11:], strict=False))
-
-
-def told(proxy: Proxy) -> int:
-    listeners = cast("dict[str, dict[str, int]]", proxy.plane.report()["listeners"])
-    return listeners["web"]["told"]
-
-
-@pytest.mark.parametrize("withdrawn", [False, True])
-async def test_many_are_told_in_portions(serving: Serving, *, withdrawn: bool) -> None:
-    """So that the loop goes on meanwhile; when the cause is withdrawn, the rest is not told."""
-    async with serving(http(routes=DIRECT)) as proxy:
-        for _ in range(3 * PORTION):
-            await proxy.connect()
-        await proxy.quiet()
-        proxy.plane.drain(Cause.ADMIN, 600, 900, immediate=True)
-        assert told(proxy) == PORTION
-        if withdrawn:
-            proxy.plane.undrain(Cause.ADMIN)
-        await proxy.quiet()
-        assert told(proxy) == (PORTION if withdrawn else 3 * PORTION)
