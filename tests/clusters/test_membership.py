@@ -132,6 +132,18 @@ def test_what_could_not_be_found_again_stays(
     ]
 
 
+def test_a_list_that_cannot_be_told_to_the_workers_changes_nothing(
+    membership: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    membership.replace(members(A))
+    monkeypatch.setattr("trioproxy.clusters.membership.LARGEST_LIST", 100)
+    membership.replace(members(*(f"10.0.0.{n}:80" for n in range(12))))
+    assert addresses(membership) == [A]
+    assert membership.failure.startswith("a list of 12 hosts in 3")
+    membership.replace(members(A, B))
+    assert (addresses(membership), membership.failure) == ([A, B], "")
+
+
 def test_who_left_is_remembered_for_a_while(
     membership: Membership, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,14 @@ import attrs
 
 from trioproxy.clusters.changes import Changes
 from trioproxy.clusters.naming import named
+from trioproxy.restart.packets import LARGEST_MESSAGE
 from trioproxy.stats.upstream import DiscoveryStats, MembershipStats
 from trioproxy.upstream.member import (
     FAILED_ACTIVE_HC,
     PENDING_ACTIVE_HC,
     PENDING_DYNAMIC_REMOVAL,
     member,
+    pack,
 )
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("trioproxy.clusters")
 
 MOST_DEPARTED = 1000
+LARGEST_LIST = LARGEST_MESSAGE // 2  # bytes; flags come on top
 
 AWAITING_CHECK = {FAILED_ACTIVE_HC: "not checked yet", PENDING_ACTIVE_HC: "not checked yet"}
 """How a host begins in a cluster with health checks: it is sent nothing until it passed one."""
@@ -59,7 +63,7 @@ class Membership:
         self._stats = MembershipStats(writer, cluster.name)
         self._attempts = DiscoveryStats(writer, cluster.name)
         if cluster.endpoints:
-            self._list(member(endpoint) for endpoint in cluster.endpoints)
+            self._list({each.key: each for each in map(member, cluster.endpoints)})
 
     def __repr__(self) -> str:
         return f"<Membership {self.name} {len(self.members)} hosts>"
@@ -82,15 +86,23 @@ class Membership:
         self._attempts.update_attempt.add()
 
     def replace(self, listing: Iterable[Member]) -> None:
-        """These are the hosts now, each once; of two with the same key the first counts."""
-        self._attempts.update_success.add()
+        """These are the hosts now, each once; of two with the same key the first counts.
+
+        A list that is too long to be told to the workers changes nothing.
+        """
+        listed: dict[str, Member] = {}
+        for each in listing:
+            listed.setdefault(each.key, each)
+        changed = not self.discovered or [*listed.values()] != [*self._listing.values()]
+        if changed and (size := len(json.dumps(pack(listed.values())))) > LARGEST_LIST:
+            self.fail(f"a list of {len(listed)} hosts in {size} bytes; {LARGEST_LIST} are the most")
+            return
+        self._count(changed=changed, empty=not listed)
         if self.failure:
             log.info("cluster %s: discovery works again", self.name)
             self.failure = ""
-        if not self._list(listing):
-            self._attempts.update_no_rebuild.add()
-        if not self._listing:
-            self._attempts.update_empty.add()
+        if changed:
+            self._list(listed)
 
     def fail(self, reason: str) -> None:
         """The hosts were not found this time; those that were known stay."""
@@ -120,13 +132,15 @@ class Membership:
         """Return why which flags of a host are raised."""
         return self._marks.get(key, {})
 
-    def _list(self, listing: Iterable[Member]) -> bool:
-        """List these; returns whether that is any different from before."""
-        listed: dict[str, Member] = {}
-        for each in listing:
-            listed.setdefault(each.key, each)
-        if self.discovered and [*listed.values()] == [*self._listing.values()]:
-            return False
+    def _count(self, *, changed: bool, empty: bool) -> None:
+        self._attempts.update_success.add()
+        if not changed:
+            self._attempts.update_no_rebuild.add()
+        if empty:
+            self._attempts.update_empty.add()
+
+    def _list(self, listed: dict[str, Member]) -> None:
+        """List these from now on."""
         if not self.config.endpoints:
             log.info("cluster %s: %s", self.name, difference(self._listing, listed))
         self.discovered = True
@@ -137,7 +151,6 @@ class Membership:
         self._stats.membership_change.add()
         self._note()
         self.listed.note()
-        return True
 
     def _see_off(self, before: Mapping[str, Member], now: Mapping[str, Member]) -> None:
         leaving = {
