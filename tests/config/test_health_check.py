@@ -7,7 +7,13 @@ import pytest
 from trioproxy.config.address import Address
 from trioproxy.config.cluster import Cluster
 from trioproxy.config.endpoint import Endpoint
-from trioproxy.config.health_check import HealthCheck, HttpCheck, Payload, StatusRange, TcpCheck
+from trioproxy.config.health_check import (
+    ActiveHealthCheck,
+    HttpCheck,
+    Payload,
+    StatusRange,
+    TcpCheck,
+)
 from trioproxy.config.loader import load
 from trioproxy.config.marks import Invalid
 from trioproxy.config.problems import ConfigError
@@ -18,7 +24,7 @@ if TYPE_CHECKING:
 CLUSTERS = "clusters: [{name: a, endpoints: ['127.0.0.1:80'], %s}]"
 
 
-def read(check: str, registry: Registry) -> HealthCheck:
+def read(check: str, registry: Registry) -> ActiveHealthCheck:
     config = load(None, CLUSTERS % f"health_checks: [{check}]", registry).config
     return config.clusters[0].health_checks[0]
 
@@ -72,7 +78,7 @@ def test_what_cannot_be_meant_is_refused(check: str, mistake: str, registry: Reg
 
 
 def test_a_cluster_has_one_check() -> None:
-    check = HealthCheck(tcp=TcpCheck())
+    check = ActiveHealthCheck(tcp=TcpCheck())
     endpoints = (Endpoint(Address.parse("127.0.0.1:80")),)
     assert Cluster("a", endpoints, health_checks=(check,))
     with pytest.raises(Invalid, match="one health check at most"):

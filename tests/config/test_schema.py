@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,8 +11,11 @@ import pytest
 from trioproxy.config.document import parse
 from trioproxy.config.fields import fields_of
 from trioproxy.config.nodes import plain
+from trioproxy.config.reference import collect
+from trioproxy.config.registry import KINDS
 from trioproxy.config.schema import schema
-from trioproxy.config.server import Drain
+from trioproxy.config.server import Config, Drain
+from trioproxy.filters.registry import REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,3 +144,14 @@ def test_a_default_is_what_a_file_would_say(root: dict[str, Any]) -> None:
     assert drain["properties"]["time"]["default"] == "10m"
     assert drain["properties"]["time"]["unit"] == "duration"
     assert list(drain["properties"]) == list(fields_of(Drain))
+
+
+def test_no_two_classes_share_a_name() -> None:
+    """By it a definition is found, and in the reference a section."""
+    parts: dict[type, str] = {}
+    collect(Config, "", parts)
+    for kind in KINDS:
+        for part in REGISTRY.of(kind).values():
+            collect(part, "", parts)
+    names = Counter(part.__name__ for part in parts)
+    assert [name for name, times in names.items() if times > 1] == []

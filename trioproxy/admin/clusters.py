@@ -9,6 +9,7 @@ import attrs
 from trioproxy.admin.address import label
 from trioproxy.admin.query import pattern
 from trioproxy.admin.responses import as_json, text
+from trioproxy.clusters.success_rates import NOT_KNOWN
 from trioproxy.config.address import Address
 from trioproxy.stats.family import sanitized
 from trioproxy.stats.upstream import host_scope
@@ -56,22 +57,53 @@ def lines(membership: Membership, figures: Mapping[str, int]) -> Iterator[str]:
     """Yield a cluster as `name::key::value` lines."""
     name = membership.name
     yield f"{name}::observability_name::{name}"
+    for key, rate in outliers(membership).items():
+        yield f"{name}::outlier::{key}::{rate:g}"
     for limit, value in limits(membership.config).items():
         yield f"{name}::default_priority::{limit}::{value}"
     yield f"{name}::added_via_api::false"
     if membership.failure:
         yield f"{name}::discovery_failure::{membership.failure}"
     for host in membership.members:
-        for key, said in host_lines(name, host, figures).items():
+        for key, said in host_lines(membership, host, figures).items():
             yield f"{name}::{label(Address.parse(host.address))}::{key}::{said}"
 
 
-def host_lines(cluster: str, host: Member, figures: Mapping[str, int]) -> dict[str, object]:
+def outliers(membership: Membership) -> dict[str, float]:
+    """Return how the hosts compare, in percent; nothing where outliers are not looked for."""
+    if membership.config.outlier_detection is None:
+        return {}
+    return {
+        "success_rate_average": membership.success_rates.mean,
+        "local_origin_success_rate_average": membership.local_success_rates.mean,
+        **thresholds(membership),
+    }
+
+
+def thresholds(membership: Membership) -> dict[str, float]:
+    """Return the success rates below which a host stands out, in percent."""
+    return {
+        "success_rate_ejection_threshold": membership.success_rates.least,
+        "local_origin_success_rate_ejection_threshold": membership.local_success_rates.least,
+    }
+
+
+def success_rates(membership: Membership, host: Member) -> dict[str, float]:
+    """Return the success rates of a host, in percent."""
+    return {
+        "success_rate": membership.success_rates.rates.get(host.key, NOT_KNOWN),
+        "local_origin_success_rate": membership.local_success_rates.rates.get(host.key, NOT_KNOWN),
+    }
+
+
+def host_lines(
+    membership: Membership, host: Member, figures: Mapping[str, int]
+) -> dict[str, object]:
     """Return what is said of a host, line by line; what trioproxy knows no such thing of is empty.
 
     `-1` is a success rate that was not measured.
     """
-    values = host_figures(cluster, host, figures)
+    values = host_figures(membership.name, host, figures)
     return {
         **{name: values[name] for name in sorted(values)},
         "hostname": host.hostname,
@@ -82,8 +114,7 @@ def host_lines(cluster: str, host: Member, figures: Mapping[str, int]) -> dict[s
         "sub_zone": host.locality.sub_zone,
         "canary": "false",
         "priority": host.priority,
-        "success_rate": -1,
-        "local_origin_success_rate": -1,
+        **{key: f"{rate:g}" for key, rate in success_rates(membership, host).items()},
     }
 
 
@@ -93,15 +124,23 @@ def status(membership: Membership, figures: Mapping[str, int]) -> dict[str, obje
     return {
         "name": name,
         **({"discovery_failure": membership.failure} if membership.failure else {}),
-        "host_statuses": [host_status(name, each, figures) for each in membership.members],
+        **known(thresholds(membership)),
+        "host_statuses": [host_status(membership, each, figures) for each in membership.members],
         "circuit_breakers": {"thresholds": [limits(membership.config)]},
         "observability_name": name,
     }
 
 
-def host_status(cluster: str, host: Member, figures: Mapping[str, int]) -> dict[str, object]:
+def known(rates: Mapping[str, float]) -> dict[str, object]:
+    """Return those of the rates that were measured, as Envoy writes them in JSON."""
+    return {key: {"value": rate} for key, rate in rates.items() if rate != NOT_KNOWN}
+
+
+def host_status(
+    membership: Membership, host: Member, figures: Mapping[str, int]
+) -> dict[str, object]:
     """Return a host as an object; what is zero or empty is left out, 64-bit numbers are texts."""
-    values = host_figures(cluster, host, figures)
+    values = host_figures(membership.name, host, figures)
     stats = [
         {
             **({"type": "GAUGE"} if name in GAUGES else {}),
@@ -116,6 +155,7 @@ def host_status(cluster: str, host: Member, figures: Mapping[str, int]) -> dict[
         "stats": stats,
         "health_status": health(host),
         "weight": host.weight,
+        **known(success_rates(membership, host)),
         **({"hostname": host.hostname} if host.hostname else {}),
         **({"priority": host.priority} if host.priority else {}),
         "locality": {key: said for key, said in place.items() if said},

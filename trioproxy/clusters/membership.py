@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from trioproxy.clusters.changes import Changes
+from trioproxy.clusters.success_rates import Comparison
 from trioproxy.stats.upstream import DiscoveryStats, MembershipStats
 from trioproxy.upstream.member import FAILED_ACTIVE_HC, PENDING_ACTIVE_HC, member
 
@@ -31,7 +32,8 @@ class Membership:
     `listed.beyond(...)` for hosts that came or went, and calls `mark` and `clear`. `changes` counts
     whatever became different, `listed` only who is listed. `checked`: newcomers are sent nothing
     before `clear(key, FAILED_ACTIVE_HC)`, and hold up the start until
-    `clear(key, PENDING_ACTIVE_HC)`, which says that their first round is over.
+    `clear(key, PENDING_ACTIVE_HC)`, which says that their first round is over. Where outliers are
+    looked for, `success_rates` is how the hosts compared in the last interval.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Membership:
         self.name = cluster.name
         self.changes = changes
         self.listed = Changes()
+        self.success_rates = self.local_success_rates = Comparison()
         self.failure = ""  # of the last attempt to find hosts
         self.discovered = False
         self._listing: dict[str, Member] = {}

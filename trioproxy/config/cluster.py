@@ -7,7 +7,7 @@ import attrs
 from trioproxy.config.balancing import MAGLEV, RING_HASH, Maglev, RingHash, SlowStart, Subsets
 from trioproxy.config.discovery import Discovery
 from trioproxy.config.endpoint import Endpoint, check_localities
-from trioproxy.config.health_check import HealthCheck
+from trioproxy.config.health_check import ActiveHealthCheck
 from trioproxy.config.marks import Count, Declares, Invalid, Later, Name, Range, Unique
 from trioproxy.config.outlier_detection import OutlierDetection
 from trioproxy.config.units import Fraction, Seconds
@@ -69,7 +69,7 @@ class Cluster:
         "How an endpoint is picked; with the last two a route's `hash_policy` decides",
     ] = "round_robin"
     health_checks: Annotated[
-        tuple[HealthCheck, ...],
+        tuple[ActiveHealthCheck, ...],
         "How hosts are checked, at most one way; a host gets requests once it has passed",
     ] = ()
     outlier_detection: Annotated[

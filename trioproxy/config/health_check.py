@@ -97,7 +97,7 @@ class TcpCheck:
 
 
 @attrs.frozen
-class HealthCheck:
+class ActiveHealthCheck:
     """A check of each host, made once per instance: by its main process, for all workers."""
 
     http: Annotated[HttpCheck | None, "Check by an HTTP request"] = None
