@@ -44,7 +44,7 @@ def workers() -> Workers:
 async def test_workers_know_what_is_configured(
     workers: Workers, tools: WatchTools, nursery: trio.Nursery
 ) -> None:
-    manager = ClusterManager([static("app", A)], workers.tell, tools)
+    manager = ClusterManager([static("app", A)], workers.tell, tools, {})
     nursery.start_soon(manager.run)
     await manager.wait_ready()
     await trio.testing.wait_all_tasks_blocked()
@@ -54,7 +54,7 @@ async def test_workers_know_what_is_configured(
 async def test_workers_are_told_what_changes(
     workers: Workers, tools: WatchTools, nursery: trio.Nursery
 ) -> None:
-    manager = ClusterManager([static("app", A, B), static("db", A)], workers.tell, tools)
+    manager = ClusterManager([static("app", A, B), static("db", A)], workers.tell, tools, {})
     nursery.start_soon(manager.run)
     manager.memberships["app"].mark(A, FAILED_ACTIVE_HC, "timeout")
     await trio.testing.wait_all_tasks_blocked()
@@ -66,7 +66,7 @@ async def test_while_workers_do_not_listen_only_the_last_news_waits(
     workers: Workers, tools: WatchTools, nursery: trio.Nursery
 ) -> None:
     workers.listening = trio.Event()
-    manager = ClusterManager([static("app", A)], workers.tell, tools)
+    manager = ClusterManager([static("app", A)], workers.tell, tools, {})
     nursery.start_soon(manager.run)
     for port in range(2, 6):
         manager.memberships["app"].replace([Member(f"127.0.0.1:{port}")])
@@ -84,7 +84,7 @@ async def test_many_verdicts_are_told_in_a_few(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     hosts = [f"127.0.0.1:{port}" for port in range(1, 101)]
-    manager = ClusterManager([static("app", *hosts)], workers.tell, tools)
+    manager = ClusterManager([static("app", *hosts)], workers.tell, tools, {})
     nursery.start_soon(manager.run)
     for host in hosts:
         manager.memberships["app"].mark(host, FAILED_ACTIVE_HC, "timeout")
@@ -100,7 +100,7 @@ async def test_who_is_too_busy_is_told_again(
     nursery: trio.Nursery,
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    manager = ClusterManager([static("app", A)], workers.tell, tools)
+    manager = ClusterManager([static("app", A)], workers.tell, tools, {})
     nursery.start_soon(manager.run)
     workers.deaf = 2
     manager.memberships["app"].replace([Member(B)])
