@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 import trio
 import trio.testing
@@ -10,13 +11,15 @@ from trioproxy.clusters.manager import ClusterManager
 from trioproxy.config.address import Address
 from trioproxy.config.cluster import Cluster
 from trioproxy.config.endpoint import Endpoint
-from trioproxy.upstream.member import FAILED_ACTIVE_HC, Member
+from trioproxy.config.health_check import ActiveHealthCheck, TcpCheck
+from trioproxy.upstream.member import FAILED_ACTIVE_HC, PENDING_ACTIVE_HC, Member
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trioproxy.clusters.watch import WatchTools
 
+NEVER = ActiveHealthCheck(tcp=TcpCheck(), initial_jitter=1e9)
 A, B = "127.0.0.1:1", "127.0.0.1:2"
 
 
@@ -107,6 +110,21 @@ async def test_who_is_too_busy_is_told_again(
     assert manager.unready()
     await manager.wait_ready()
     assert workers.told == 3 * [("app", (Member(B),))]
+
+
+async def test_what_a_next_generation_may_begin_with(
+    workers: Workers, tools: WatchTools, nursery: trio.Nursery
+) -> None:
+    checked = attrs.evolve(static("app", A, B), health_checks=(NEVER,))
+    manager = ClusterManager([checked, static("db", A)], workers.tell, tools, {})
+    assert manager.healthy() == {"app": ()}
+    for flag in (FAILED_ACTIVE_HC, PENDING_ACTIVE_HC):
+        manager.memberships["app"].clear(A, flag)
+    manager.memberships["app"].clear(B, PENDING_ACTIVE_HC)
+    assert manager.healthy() == {"app": (A,)}
+    child = ClusterManager([checked], workers.tell, tools, manager.healthy())
+    assert [each.healthy for each in child.memberships["app"].members] == [True, False]
+    assert child.unready()  # all the same
 
 
 def static(name: str, *addresses: str) -> Cluster:
