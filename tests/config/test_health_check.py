@@ -62,7 +62,10 @@ def test_a_range_ends_before_its_end(known: StatusRange, status: int, expected: 
     [
         ("{}", "expected one of http, tcp"),
         ("{tcp: {}, http: {path: /}}", "http and tcp exclude each other"),
-        ("{http: {path: up}}", "expected a path that starts with /, found 'up'"),
+        ("{http: {path: /ü}}", "expected a path such as /healthz"),
+        ("{http: {path: /, host: 'a b'}}", "expected a host such as app.example"),
+        ('{tcp: {send: ""}}', "expected at least one byte"),
+        ("{http: {path: up}}", "expected a path such as /healthz"),
         ("{tcp: {}, interval: 0s}", "interval is 0"),
         ("{tcp: {}, timeout: 0}", "timeout is 0"),
         ("{tcp: {send: {hex: abc}}}", "expected hexadecimal digits, found 'abc'"),
@@ -83,3 +86,11 @@ def test_a_cluster_has_one_check() -> None:
     assert Cluster("a", endpoints, health_checks=(check,))
     with pytest.raises(Invalid, match="one health check at most"):
         Cluster("a", endpoints, health_checks=(check, check))
+
+
+def test_a_name_that_is_no_host_needs_one() -> None:
+    endpoints = (Endpoint(Address.parse("127.0.0.1:80")),)
+    named = ActiveHealthCheck(http=HttpCheck("/", host="app"))
+    assert Cluster("my app", endpoints, health_checks=(named,))
+    with pytest.raises(Invalid, match="needs a host"):
+        Cluster("my app", endpoints, health_checks=(ActiveHealthCheck(http=HttpCheck("/")),))
