@@ -192,3 +192,21 @@ def test_what_is_counted(membership: Membership, reader: Reader) -> None:
         "cluster.app.update_empty": 1,
         "cluster.app.update_failure": 1,
     }.items() <= named.items()
+
+
+def test_who_is_trusted_is_sent_requests_until_it_is_checked(writer: Writer) -> None:
+    membership = Membership(DISCOVERED, writer, Changes(), checked=True, trusted=[A])
+    membership.replace([Member(A), Member(B)])
+    assert [each.flags for each in membership.members] == [
+        (PENDING_ACTIVE_HC,),
+        (FAILED_ACTIVE_HC, PENDING_ACTIVE_HC),
+    ]
+    assert [each.healthy for each in membership.members] == [True, False]
+
+
+def test_trust_is_for_the_first_hosts_alone(writer: Writer) -> None:
+    """Who comes later, or returns, may have changed."""
+    membership = Membership(DISCOVERED, writer, Changes(), checked=True, trusted=[A])
+    membership.replace([Member(B)])
+    membership.replace([Member(A)])
+    assert [each.healthy for each in membership.members] == [False]

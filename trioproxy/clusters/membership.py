@@ -10,6 +10,7 @@ import attrs
 
 from trioproxy.clusters.changes import Changes
 from trioproxy.clusters.naming import named
+from trioproxy.clusters.success_rates import Comparison
 from trioproxy.restart.packets import LARGEST_MESSAGE
 from trioproxy.stats.upstream import DiscoveryStats, MembershipStats
 from trioproxy.upstream.member import (
@@ -21,7 +22,7 @@ from trioproxy.upstream.member import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from trioproxy.config.cluster import Cluster
     from trioproxy.stats.writer import Writer
@@ -43,22 +44,32 @@ class Membership:
     `listed.beyond(...)` for hosts that came or went, and calls `mark` and `clear`. `changes` counts
     whatever became different, `listed` only who is listed. `checked`: newcomers are sent nothing
     before `clear(key, FAILED_ACTIVE_HC)`, and hold up the start until
-    `clear(key, PENDING_ACTIVE_HC)`, which says that their first round is over.
+    `clear(key, PENDING_ACTIVE_HC)`, which says that their first round is over. Those among the
+    first hosts whose keys are `trusted` are sent requests meanwhile. Where outliers are
+    looked for, `success_rates` is how the hosts compared in the last interval.
     """
 
     def __init__(
-        self, cluster: Cluster, writer: Writer, changes: Changes, *, checked: bool = False
+        self,
+        cluster: Cluster,
+        writer: Writer,
+        changes: Changes,
+        *,
+        checked: bool = False,
+        trusted: Collection[str] = (),
     ) -> None:
         self.config = cluster
         self.name = cluster.name
         self.changes = changes
         self.listed = Changes()
+        self.success_rates = self.local_success_rates = Comparison()
         self.failure = ""  # of the last attempt to find hosts
         self.discovered = False
         self._listing: dict[str, Member] = {}
         self._members: dict[str, Member] = {}
         self._departed: dict[str, Member] = {}
         self._newcomers = AWAITING_CHECK if checked else {}
+        self._trusted = trusted
         self._marks: dict[str, dict[str, str]] = {}
         self._stats = MembershipStats(writer, cluster.name)
         self._attempts = DiscoveryStats(writer, cluster.name)
@@ -146,7 +157,9 @@ class Membership:
         self.discovered = True
         self._see_off(self._listing, listed)
         self._listing = listed
-        self._marks = {key: self._marks.get(key, {**self._newcomers}) for key in listed}
+        known = self._marks
+        self._marks = {key: known.get(key, self._first_marks(key)) for key in listed}
+        self._trusted = ()
         self._members = {key: self._flagged(key) for key in listed}
         self._stats.membership_change.add()
         self._note()
@@ -159,6 +172,12 @@ class Membership:
             if key not in now
         }
         self._departed = dict([*leaving.items()][-MOST_DEPARTED:])
+
+    def _first_marks(self, key: str) -> dict[str, str]:
+        marks = {**self._newcomers}
+        if key in self._trusted:
+            marks.pop(FAILED_ACTIVE_HC, None)
+        return marks
 
     def _set_flags(self, key: str) -> None:
         self._members[key] = self._flagged(key)
