@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
 from trioproxy.clusters.changes import Changes
-from trioproxy.clusters.discovery import discovery
+from trioproxy.clusters.discovery import discover
 from trioproxy.clusters.membership import Membership
-from trioproxy.clusters.outliers import NOT_KNOWN
 from trioproxy.clusters.readiness import shortcomings
 from trioproxy.clusters.watch import Watch
+from trioproxy.upstream.member import FAILED_ACTIVE_HC, PENDING_ACTIVE_HC
 
 if TYPE_CHECKING:
-    from random import Random
+    from collections.abc import Collection, Mapping
 
     from trioproxy.clusters.discovery import Job
     from trioproxy.clusters.watch import WatchTools
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("trioproxy.clusters")
 
+UNTRIED = frozenset({FAILED_ACTIVE_HC, PENDING_ACTIVE_HC})
 TOGETHER = 0.02  # seconds in which news are gathered, so that a thousand verdicts are told in a few
 TELL_AGAIN = 1.0  # seconds after which those who were too busy to listen are told again
 
@@ -39,12 +41,23 @@ Returns whether all of them heard it.
 class ClusterManager:
     """Runs what each cluster needs, in main alone: a worker never resolves or probes."""
 
-    def __init__(self, clusters: Sequence[Cluster], tell: Tell, tools: WatchTools) -> None:
-        """Raises OSError where an event log cannot be opened."""
+    def __init__(
+        self,
+        clusters: Sequence[Cluster],
+        tell: Tell,
+        tools: WatchTools,
+        trusted: Mapping[str, Collection[str]],
+    ) -> None:
+        """Raises OSError where an event log cannot be opened.
+
+        `trusted` are hosts by cluster that are as good as healthy until they have been checked.
+        """
         self._changes = Changes()
         self._tell = tell
         self._tools = tools
-        self.memberships = {each.name: self._membership(each) for each in clusters}
+        self.memberships = {
+            each.name: self._membership(each, trusted.get(each.name, ())) for each in clusters
+        }
         self._watches = {name: Watch(each, tools) for name, each in self.memberships.items()}
         # Workers know what is configured: they need not be told.
         self._told = {
@@ -52,17 +65,24 @@ class ClusterManager:
             for name, each in self.memberships.items()
         }
 
-    def _membership(self, cluster: Cluster) -> Membership:
-        checked = bool(cluster.health_checks)
-        return Membership(cluster, self._tools.writer, self._changes, checked=checked)
+    def _membership(self, cluster: Cluster, trusted: Collection[str]) -> Membership:
+        checked, writer = bool(cluster.health_checks), self._tools.writer
+        return Membership(cluster, writer, self._changes, checked=checked, trusted=trusted)
 
     async def run(self) -> None:
         """Keep the workers informed, until cancelled."""
         async with trio.open_nursery() as nursery:
-            for name, membership in self.memberships.items():
-                for job in (*jobs(membership, self._tools.rng), *self._watches[name].jobs):
+            importing = trio.CapacityLimiter(1)
+            for membership in self.memberships.values():
+                for job in self._jobs(membership, importing):
                     nursery.start_soon(look_after, membership, job)
             await self._keep_telling()
+
+    def _jobs(self, membership: Membership, importing: trio.CapacityLimiter) -> Iterator[Job]:
+        """Yield what goes on beside a cluster for as long as it lives."""
+        yield from self._watches[membership.name].jobs
+        if (way := membership.config.discovery) is not None:
+            yield partial(discover, membership, way, self._tools.rng, importing)
 
     def accuse(self, cluster: str, key: str, kind: EjectionType) -> None:
         """A worker saw a host fail too often in a row."""
@@ -70,13 +90,13 @@ class ClusterManager:
         if outliers is not None:
             outliers.accuse(key, kind)
 
-    def success_rates(self, cluster: str, key: str) -> tuple[float, float]:
-        """Return the percentages of a host's tries that had a good answer, and any at all.
-
-        They are -1 where they are not measured.
-        """
-        outliers = self._watches[cluster].outliers
-        return (NOT_KNOWN, NOT_KNOWN) if outliers is None else outliers.rates(key)
+    def healthy(self) -> dict[str, tuple[str, ...]]:
+        """Return the keys of the hosts that have passed their health checks, by cluster."""
+        return {
+            name: tuple(each.key for each in membership.members if UNTRIED.isdisjoint(each.flags))
+            for name, membership in self.memberships.items()
+            if membership.config.health_checks
+        }
 
     def reopen_logs(self) -> None:
         """Open the event logs anew by name."""
@@ -127,12 +147,6 @@ class ClusterManager:
             else:
                 all_heard = False
         return all_heard
-
-
-def jobs(membership: Membership, rng: Random) -> Iterator[Job]:
-    """Yield what goes on beside a cluster for as long as it lives."""
-    if membership.config.discovery is not None:
-        yield discovery(membership, membership.config.discovery, rng)
 
 
 async def look_after(membership: Membership, job: Job) -> None:

@@ -37,16 +37,26 @@ class Hello:
 
 
 @attrs.frozen
+class Healthy:
+    """The hosts of a cluster that have passed their health checks, by the keys they go by."""
+
+    cluster: str
+    hosts: tuple[str, ...]
+
+
+@attrs.frozen
 class Welcome:
     """Parent to child: the answer to Hello; the descriptor is the statistics region.
 
-    `uptime` is the seconds since the first generation started.
+    `uptime` is the seconds since the first generation started; `healthy` is what the child may
+    begin with until it knows better.
     """
 
     epoch: int
     uptime: float = attrs.field(validator=SECONDS)
     version: int = PROTOCOL_VERSION
     features: tuple[str, ...] = FEATURES
+    healthy: tuple[Healthy, ...] = ()
 
 
 @attrs.frozen

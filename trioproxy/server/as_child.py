@@ -34,7 +34,7 @@ from trioproxy.stats.layout import LAYOUT_VERSION
 from trioproxy.stats.region import LayoutMismatch, Region
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     from trioproxy.config.options import Options
     from trioproxy.config.server import HotRestart
@@ -61,11 +61,13 @@ class ParentSilent(ParentLost):
 class Lineage:
     """What a generation is by its parents: its epoch, and when the first of them started.
 
-    `first_start` is a time on Trio's clock.
+    `first_start` is a time on Trio's clock. `healthy` are the hosts of each cluster, by their keys,
+    that the parent found healthy.
     """
 
     epoch: int
     first_start: float
+    healthy: Mapping[str, Collection[str]] = attrs.Factory(dict)
 
 
 class AsChild:
@@ -112,7 +114,8 @@ class AsChild:
         finally:
             close_all(received.fds)
         log.info("epoch %d is the parent", welcome.epoch)
-        return Lineage(welcome.epoch + 1, trio.current_time() - welcome.uptime), region
+        healthy = {each.cluster: each.hosts for each in welcome.healthy}
+        return Lineage(welcome.epoch + 1, trio.current_time() - welcome.uptime, healthy), region
 
     async def sockets(self) -> list[Inherited]:
         """Ask for the parent's listen sockets; the parent serves on.

@@ -24,6 +24,7 @@ from trioproxy.restart.protocol import (
     TO_PARENT,
     Draining,
     DrainListeners,
+    Healthy,
     Hello,
     ListenSockets,
     Passed,
@@ -151,7 +152,9 @@ class Session:
         Raises PeerGone where the child dies, NotNow and BadMessage where it misbehaves.
         """
         generation = self._generation
-        welcome = Welcome(generation.epoch, generation.uptime_all_epochs)
+        known = generation.clusters.healthy().items()
+        healthy = tuple(Healthy(cluster, hosts) for cluster, hosts in known)
+        welcome = Welcome(generation.epoch, generation.uptime_all_epochs, healthy=healthy)
         await self._say(welcome, [generation.region.fd])
         await self._hear(PassListenSockets)
         with passing_on(generation) as sockets:
