@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from trioproxy.upstream.member import Member
     from trioproxy.upstream.tools import ClusterTools
 
+UNLIMITED = 2**32
+
 
 class Cluster:
     """One cluster, as one worker runs it. Decides synchronously, then does the I/O."""
@@ -54,7 +56,8 @@ class Cluster:
         self.connections = Breaker(limits.max_connections, full.cx_open)
         self.pending = Breaker(limits.max_pending_requests, full.rq_pending_open)
         self.requests = Breaker(limits.max_requests, full.rq_open)
-        breaker = Breaker(limits.max_retries, full.rq_retry_open)
+        most_retries = limits.max_retries if limits.retry_budget is None else UNLIMITED
+        breaker = Breaker(most_retries, full.rq_retry_open)
         self.retries = Retries(limits, breaker, self.stats, tools.stats)
         self._waiting = trio.lowlevel.ParkingLot()
         self._idle_timeout = cluster.idle_timeout or inf

@@ -23,16 +23,13 @@ class Host:
     __slots__ = (
         "active",
         "address",
-        "degraded",
         "healthy",
         "idle",
         "member",
         "monitor",
         "name",
-        "priority",
         "removed",
         "stats",
-        "weight",
     )
 
     def __init__(self, member: Member, stats: HostStats, monitor: Monitor | None = None) -> None:
@@ -49,12 +46,9 @@ class Host:
         self.member = member
         self.address = Address.parse(member.address)
         self.name = member.address.removeprefix("unix:")
-        self.weight = member.weight
-        self.priority = member.priority
         if self.monitor is not None and member.healthy and not self.healthy:
             self.monitor.reset()  # what it did before it was ejected is not held against it twice
         self.healthy = member.healthy
-        self.degraded = member.degraded
 
     def begin(self) -> None:
         """Count a request to it."""
