@@ -277,6 +277,31 @@ async def test_a_hot_restart_waits_for_the_first_healthy_host(site: Site) -> Non
         assert crowd.failures == []
 
 
+async def test_a_child_begins_with_what_its_parent_knows(site: Site) -> None:
+    """A cluster that the start does not wait for is served from the first request on."""
+
+    async def check_slowly(stream: trio.SocketStream, head: bytes, body: bytes) -> None:
+        if b"/up" in head:
+            await trio.sleep(2)
+        await well(stream, head, body)
+
+    check = {"http": {"path": "/up"}, "timeout": "10s", "interval": "1h"}
+    async with open_flock() as flock:
+        await flock.rise(1)
+        parent = await serve(site, app(flock, 1, health_checks=[check], required=False))
+        await until(lambda: counter(parent, "health_check.success") == 1)
+        async with open_crowd(parent.ports["web"]) as crowd:
+            await crowd.sees(1)
+            flock.moods[1] = check_slowly
+            child = site.start(1)
+            await wait_for(child, "epoch 1: serving")
+            assert await flags(child, flock.name(1)) == "/pending_active_hc"
+            await crowd.sees(1)
+            await until(lambda: counter(child, "health_check.success") == 2)
+            assert await flags(child, flock.name(1)) == "healthy"
+        assert crowd.failures == []
+
+
 async def test_the_event_log_is_a_file_that_may_be_moved(site: Site) -> None:
     async with open_flock() as flock:
         await flock.rise(1)

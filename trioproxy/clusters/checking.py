@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trioproxy.clusters.findings import Findings
     from trioproxy.clusters.membership import Membership
     from trioproxy.clusters.probe import Probe
-    from trioproxy.config.health_check import HealthCheck
+    from trioproxy.config.health_check import ActiveHealthCheck
     from trioproxy.upstream.member import Member
 
 
@@ -32,7 +32,7 @@ class Checking:
     def __init__(
         self,
         membership: Membership,
-        check: HealthCheck,
+        check: ActiveHealthCheck,
         findings: Findings,
         probe: Callable[[str], Probe],
         rng: Random,

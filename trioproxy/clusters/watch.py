@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trioproxy.clusters.membership import Membership
     from trioproxy.clusters.probe import Dialogue
     from trioproxy.clusters.tallies import Tallies
-    from trioproxy.config.health_check import HealthCheck
+    from trioproxy.config.health_check import ActiveHealthCheck
     from trioproxy.config.outlier_detection import OutlierDetection
     from trioproxy.stats.writer import Writer
 
@@ -67,7 +67,7 @@ class Watch:
         tools, events = self._tools, self._events(config.event_log_path)
         return Ejector(self._membership, config, tools.writer, events, tools.rng)
 
-    def _checking(self, check: HealthCheck, passed: Callable[[str], None]) -> Checking:
+    def _checking(self, check: ActiveHealthCheck, passed: Callable[[str], None]) -> Checking:
         tools, membership = self._tools, self._membership
         events = self._events(check.event_log_path)
         return Checking(
@@ -90,12 +90,12 @@ class Watch:
         return EventLog(self._membership.name, write, self._tools.wall_clock)
 
 
-def open_probe(check: HealthCheck, dialogue: Dialogue, address: str) -> Probe:
+def open_probe(check: ActiveHealthCheck, dialogue: Dialogue, address: str) -> Probe:
     """Return what checks the host at `address`."""
     return Probe(Address.parse(address), check, dialogue)
 
 
-def dialogue(check: HealthCheck, cluster: str) -> Dialogue:
+def dialogue(check: ActiveHealthCheck, cluster: str) -> Dialogue:
     """Return what is said to a host."""
     if check.http is None:
         assert check.tcp is not None

@@ -39,6 +39,14 @@ class Hello:
 
 
 @attrs.frozen
+class Healthy:
+    """The hosts of a cluster that have passed their health checks, by the keys they go by."""
+
+    cluster: str
+    hosts: tuple[str, ...]
+
+
+@attrs.frozen
 class Attempt:
     """What became of a start: `at` is Unix time, `seconds` how long it took to come to that."""
 
@@ -52,7 +60,8 @@ class Attempt:
 class Welcome:
     """Parent to child: the answer to Hello; the descriptor is the statistics region.
 
-    `uptime` is the seconds since the first generation started, `history` the latest starts.
+    `uptime` is the seconds since the first generation started, `history` the latest starts;
+    `healthy` is what the child may begin with until it knows better.
     """
 
     epoch: int
@@ -60,6 +69,7 @@ class Welcome:
     version: int = PROTOCOL_VERSION
     features: tuple[str, ...] = FEATURES
     history: tuple[Attempt, ...] = ()
+    healthy: tuple[Healthy, ...] = ()
 
 
 @attrs.frozen

@@ -26,6 +26,7 @@ from trioproxy.restart.protocol import (
     Draining,
     DrainListeners,
     GiveUp,
+    Healthy,
     Hello,
     ListenSockets,
     Passed,
@@ -165,8 +166,13 @@ class Session:
         Raises PeerGone where the child dies, NotNow and BadMessage where it misbehaves.
         """
         generation = self._generation
-        history = generation.history.attempts
-        welcome = Welcome(generation.epoch, generation.uptime_all_epochs, history=history)
+        known = generation.clusters.healthy().items()
+        welcome = Welcome(
+            generation.epoch,
+            generation.uptime_all_epochs,
+            history=generation.history.attempts,
+            healthy=tuple(Healthy(cluster, hosts) for cluster, hosts in known),
+        )
         await self._say(welcome, [generation.region.fd])
         await self._hear(PassListenSockets)
         with passing_on(generation) as sockets:
