@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hpack
 import pytest
-from h2_peer import CODEC, Frame, data, frame, headers, parse, settings, word
+from raw_peer import CODEC, Frame, data, frame, headers, parse, settings, word
 
 from trioproxy.codec.errors import UnsafeMessage
 from trioproxy.codec.h2 import frames
