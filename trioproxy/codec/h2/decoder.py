@@ -49,7 +49,8 @@ class Decoder:
         self._at = 0
         self.overflow = False
         self.changes = 0  # of the table: what was decoded before the last one may differ now
-        self.indexed = False  # whether the last block was nothing but indices
+        self.literals = False  # whether the last block had fields that are in no table,
+        self.secrets = False  # and whether any of them are to be in none
 
     def allow(self, table_size: int) -> None:
         """Hold the peer to a table size that it has acknowledged."""
@@ -67,7 +68,7 @@ class Decoder:
     def _decode(self, block: bytes) -> list[Entry]:
         self._block, self._at = block, 0
         self._read_updates()
-        self.indexed = True
+        self.literals = self.secrets = False
         static, dynamic, max_list = self._static, self._dynamic, self._max_list
         entries: list[Entry] = []
         size, at, end = 0, self._at, len(block)
@@ -98,7 +99,8 @@ class Decoder:
             return entry
         if byte & 0x20:
             raise CompressionError("a table size update behind a field")
-        self.indexed = False
+        self.literals = True
+        self.secrets |= bool(byte & 0x10)
         return self._literal(0x0F)
 
     def _entry(self, index: int) -> Entry:
