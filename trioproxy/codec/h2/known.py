@@ -2,7 +2,7 @@
 
 Clients that ask for the same again, and servers whose answers are alike, then cost one lookup and
 a copy. A block with literals, by which most are told apart, is kept when it comes twice in a row;
-one with a literal that its sender wants in no table never.
+one that changes the table, or has a literal that its sender wants in no table, never.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class Known(Generic[M]):
     def put(self, key: Key, message: M) -> bool:
         """Keep a message that was just decoded, if it may come again; then it may not be edited."""
         decoder, block = self._decoder, key[0]
-        if decoder.literals and (decoder.secrets or block != self._last):
+        if decoder.singular:
+            return False
+        if decoder.literals and block != self._last:
             self._last = block
             return False
         if self._changes != decoder.changes or len(self._messages) >= MOST:
