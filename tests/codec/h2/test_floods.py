@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from h2_peer import POST, TARGET, Peer, block, data, frame, headers, literal, settings, word
+from raw_peer import POST, TARGET, Peer, block, data, frame, headers, literal, settings, word
 
 from trioproxy.codec.h2 import frames
 from trioproxy.codec.h2.events import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from h2_peer import CODEC, POST, TARGET, Peer, data, frame, headers, parse, settings, word
+from raw_peer import CODEC, POST, TARGET, Peer, data, frame, headers, parse, settings, word
 
 from trioproxy.codec.h2 import frames
 from trioproxy.codec.h2.client import ClientConnection
