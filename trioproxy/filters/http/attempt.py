@@ -7,7 +7,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Self
 
 from trioproxy.codec.errors import MalformedMessage
-from trioproxy.errors import UpstreamError, UpstreamProtocolError, UpstreamReset
+from trioproxy.errors import (
+    PendingTimeout,
+    UpstreamError,
+    UpstreamOverflow,
+    UpstreamProtocolError,
+    UpstreamReset,
+)
 from trioproxy.wire.body import WholeBody, WireBody, body_of
 from trioproxy.wire.reader import HeadTooLarge, Reader, Truncated
 
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
     from trioproxy.upstream.cluster import Cluster
     from trioproxy.upstream.connection import UpstreamConnection
     from trioproxy.upstream.host import Host
+    from trioproxy.upstream.monitor import Monitor
 
     Limit = Callable[[UpstreamConnection], None]
 
@@ -32,6 +39,9 @@ SAFE_TO_REPEAT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
 class StaleConnection(UpstreamReset):
     """A kept connection turned out to be closed: the host has probably not seen the request."""
+
+
+NOT_THE_HOST = (PendingTimeout, StaleConnection, UpstreamOverflow)
 
 
 class Attempt:
@@ -98,6 +108,8 @@ class Attempt:
     ) -> None:
         stats, response = self.cluster.stats, self.response
         stats.upstream_rq_active.add(-1)
+        if self.host.monitor is not None:
+            self._judge(self.host.monitor, error)
         if self._leased:
             self._leave(clean=kind is None)
         if response is not None:
@@ -108,6 +120,17 @@ class Attempt:
             self.host.end(succeeded=False)
             if not self._leased and not isinstance(error, UpstreamError):
                 stats.upstream_rq_cancelled.add()
+
+    def _judge(self, monitor: Monitor, error: BaseException | None) -> None:
+        """Say what the host did; that the client left, or that we are too busy, is not its doing.
+
+        Nor does a connection say anything that it closed while nobody used it.
+        """
+        if isinstance(error, UpstreamError):
+            if not isinstance(error, NOT_THE_HOST):
+                monitor.failed()
+        elif self.response is not None:
+            monitor.answered(self.response.status)
 
     def _leave(self, *, clean: bool) -> None:
         connection, reader, response = self.connection, self.reader, self.response

@@ -159,8 +159,13 @@ class TcpProxying:
             record.attempts = len(tried)
             record.upstream_host = host.name
             try:
-                return await cluster.connect(host, client=connection.ends)
+                upstream = await cluster.connect(host, client=connection.ends)
+                if host.monitor is not None:
+                    host.monitor.connected()
+                return upstream
             except ConnectFailed as failure:
+                if host.monitor is not None:
+                    host.monitor.failed()
                 record.upstream_failure = str(failure)
                 if len(tried) >= self.config.max_connect_attempts:
                     cluster.stats.upstream_cx_connect_attempts_exceeded.add()
