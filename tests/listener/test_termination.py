@@ -104,6 +104,29 @@ async def test_bytes_flow_and_ends_are_passed_on(serving: Serving, authority: Au
         await proxy.play("origin << still here\\")
 
 
+async def test_a_websocket_is_told_goodbye_twice(serving: Serving, authority: Authority) -> None:
+    """A53: by a close frame, then by close_notify."""
+    tls = terms(authority.issue("example.org"))
+    upgrade = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
+    async with (
+        serving(http("upgrades: [websocket],", listener=tls)) as proxy,
+        secured(proxy, authority.client()) as client,
+        trio.open_nursery() as nursery,
+    ):
+        await client.send_all(upgrade)
+        await proxy.play("""
+            origin << GET / HTTP/1.1 | host: a | connection: upgrade | upgrade: websocket |
+            origin >> HTTP/1.1 101 Go | connection: upgrade | upgrade: websocket |
+        """)
+        assert (await client.receive_some()).startswith(b"HTTP/1.1 101 ")
+        await client.send_all(b"\x82\x85\0\0\0\0hello")
+        await proxy.play(r"origin << \x82\x85\0\0\0\0hello\ ")
+        nursery.start_soon(proxy.plane.shutdown, 1.2)
+        assert await client.receive_some() == b"\x88\x02" + (1012).to_bytes(2)
+        assert await client.receive_some() == b""
+        proxy.origin.close()
+
+
 async def test_the_certificate_is_chosen_by_name(serving: Serving, authority: Authority) -> None:
     """Exactly, else by a wildcard, else the first; two kinds of key for one name."""
     pairs = [
