@@ -132,7 +132,9 @@ class ActiveHealthCheck:
         " null: `interval`",
     ] = None
     no_traffic_interval: Annotated[
-        Seconds, "The pause as long as the cluster has never been connected to"
+        Seconds,
+        "The pause as long as the cluster has never been connected to, and enough of its hosts are"
+        " healthy",
     ] = 60.0
     no_traffic_healthy_interval: Annotated[
         Seconds | None,
