@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from trioproxy.config.address import Address
 
 if TYPE_CHECKING:
+    import ssl
+
     from trioproxy.stats.upstream import HostStats
     from trioproxy.upstream.connection import UpstreamConnection
     from trioproxy.upstream.member import Member
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 class Host:
     """A member, what is in flight to it and the idle connections.
 
+    `session` is one of TLS that may be resumed, with the context that it belongs to.
     `removed`: it is none any more; connections to it end with what they are used for. `monitor` is
     there where outliers are looked for.
     """
@@ -29,6 +32,7 @@ class Host:
         "monitor",
         "name",
         "removed",
+        "session",
         "stats",
     )
 
@@ -37,6 +41,7 @@ class Host:
         self.idle: list[UpstreamConnection] = []
         self.stats = stats
         self.monitor = monitor
+        self.session: tuple[ssl.SSLContext, ssl.SSLSession] | None = None
         self.removed = False
         self.healthy = False
         self.become(member)
