@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-import ssl
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +14,9 @@ from trioproxy.clusters.finding import DiscoveryFailed
 from trioproxy.config.discovery import PolledUrl
 
 if TYPE_CHECKING:
+    import ssl
+
+    from certificates import Authority
     from planes import Handler
 
 LISTED = json.dumps({"endpoints": ["127.0.0.1:1", {"address": "127.0.0.1:2", "weight": 2}]})
@@ -104,20 +107,47 @@ async def test_an_answer_that_does_not_come() -> None:
             await Polled(PolledUrl(f"http://127.0.0.1:{port}/", timeout=0.05))()
 
 
-async def test_a_certificate_that_nobody_vouches_for() -> None:
-    listeners = await trio.open_ssl_over_tcp_listeners(
-        0, ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), host="127.0.0.1"
-    )
+async def serve_over_tls(
+    context: ssl.SSLContext,
+    *,
+    task_status: trio.TaskStatus[list[trio.SSLListener[trio.SocketStream]]],
+) -> None:
+    """Give everybody the same answer."""
+
+    async def serve(stream: trio.SSLStream[trio.SocketStream]) -> None:
+        async with stream:
+            with suppress(trio.BrokenResourceError):
+                await stream.receive_some()
+                await stream.send_all(ok().encode())
+
+    listeners = await trio.open_ssl_over_tcp_listeners(0, context, host="127.0.0.1")
+    await trio.serve_listeners(serve, listeners, task_status=task_status)
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "reason"),
+    [
+        ("127.0.0.1", True, ""),
+        ("127.0.0.9", True, "certificate verify failed: IP address mismatch"),
+        ("127.0.0.1", False, "certificate verify failed: unable to get local issuer"),
+    ],
+)
+async def test_whom_it_believes_over_tls(
+    name: str,
+    reason: str,
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+    nursery: trio.Nursery,
+    *,
+    known: bool,
+) -> None:
+    if known:
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.path))
+    listeners = await nursery.start(serve_over_tls, authority.server(authority.issue(name)))
     port = listeners[0].transport_listener.socket.getsockname()[1]
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(serve_one_tls, listeners[0])
-        with pytest.raises(DiscoveryFailed, match=r"(?i)ssl|handshake|alert"):
-            await Polled(PolledUrl(f"https://127.0.0.1:{port}/"))()
-    await listeners[0].aclose()
-
-
-async def serve_one_tls(listener: trio.SSLListener[trio.SocketStream]) -> None:
-    stream = await listener.accept()
-    with pytest.raises(trio.BrokenResourceError):
-        await stream.do_handshake()
-    await stream.aclose()
+    polled = Polled(PolledUrl(f"https://127.0.0.1:{port}/"))
+    if reason:
+        with pytest.raises(DiscoveryFailed, match=reason):
+            await polled()
+    else:
+        assert len((await polled()).members) == 2
