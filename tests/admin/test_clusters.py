@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
 import pytest
 
-from trioproxy.clusters.success_rates import Comparison
-from trioproxy.config.outlier_detection import OutlierDetection
 from trioproxy.stats.upstream import HostStats
 from trioproxy.upstream.member import (
     DEGRADED_EDS_HEALTH,
@@ -124,6 +121,7 @@ def flawed(instance: FakeInstance) -> Membership:
     app.mark("10.0.0.1:80", FAILED_ACTIVE_HC, "timeout")
     app.mark("10.0.0.1:80", FAILED_OUTLIER_CHECK, "5 consecutive 5xx")
     app.fail("app.yaml:3:1: expected an address")
+    instance.rates["app", "10.0.0.1:80"] = 87.5, 100.0
     return app
 
 
@@ -139,10 +137,25 @@ async def test_hosts_that_were_found(client: httpx.AsyncClient, flawed: Membersh
         f"{host}::region::eu-west-1",
         f"{host}::zone::b",
         f"{host}::priority::1",
+        f"{host}::success_rate::87.5",
+        f"{host}::local_origin_success_rate::100",
         "app::[::1]:80::health_flags::/degraded_eds_health",
         "app::10.0.0.3:80::health_flags::/failed_eds_health",
     } <= set(lines)
-    assert not any("127.0.0.1:8080" in line for line in lines)
+    assert not any("127.0.0.1:8081" in line for line in lines)
+
+
+async def test_a_host_that_left_is_there_while_it_has_connections(
+    client: httpx.AsyncClient, instance: FakeInstance
+) -> None:
+    instance.memberships["app"].replace([Member("127.0.0.1:8089")])
+    lines = (await client.get("/clusters?filter=app")).text.splitlines()
+    hosts = {line.split("::")[1]: line for line in lines if "::health_flags::" in line}
+    assert hosts == {
+        "127.0.0.1:8089": "app::127.0.0.1:8089::health_flags::healthy",
+        "127.0.0.1:8080": "app::127.0.0.1:8080::health_flags::/pending_dynamic_removal",
+    }
+    assert "app::127.0.0.1:8080::cx_active::6" in lines
 
 
 async def test_hosts_that_were_found_as_json(client: httpx.AsyncClient, flawed: Membership) -> None:
@@ -150,7 +163,8 @@ async def test_hosts_that_were_found_as_json(client: httpx.AsyncClient, flawed: 
     answer = await client.get("/clusters?filter=app&format=json")
     (app,) = answer.json()["cluster_statuses"]
     assert app["discovery_failure"] == "app.yaml:3:1: expected an address"
-    first, second, third = app["host_statuses"]
+    first, second, third, leaving = app["host_statuses"]
+    assert leaving["health_status"]["pending_dynamic_removal"] is True
     assert (
         first.items()
         >= {
@@ -174,36 +188,3 @@ async def test_filter(client: httpx.AsyncClient, format: str) -> None:  # noqa: 
     text = (await client.get(f"/clusters?filter=^p&format={format}")).text
     assert "pg" in text
     assert "app" not in text
-
-
-@pytest.fixture
-def compared(instance: FakeInstance) -> Membership:
-    """A cluster where outliers are looked for, one of whose hosts had requests enough."""
-    app = instance.memberships["app"]
-    app.config = attrs.evolve(app.config, outlier_detection=OutlierDetection())
-    app.success_rates = Comparison({"127.0.0.1:8080": 99.5}, mean=97.25, least=90.0)
-    return app
-
-
-async def test_how_hosts_compare(client: httpx.AsyncClient, compared: Membership) -> None:
-    """A85."""
-    lines = (await client.get("/clusters?filter=app")).text.splitlines()
-    assert lines[1:5] == [
-        "app::outlier::success_rate_average::97.25",
-        "app::outlier::local_origin_success_rate_average::-1",
-        "app::outlier::success_rate_ejection_threshold::90",
-        "app::outlier::local_origin_success_rate_ejection_threshold::-1",
-    ]
-    assert "app::127.0.0.1:8080::success_rate::99.5" in lines
-    assert "app::127.0.0.1:8081::success_rate::-1" in lines
-
-
-async def test_how_hosts_compare_in_json(client: httpx.AsyncClient, compared: Membership) -> None:
-    """A85: what was not measured is left out."""
-    (app,) = (await client.get("/clusters?format=json&filter=app")).json()["cluster_statuses"]
-    assert app["success_rate_ejection_threshold"] == {"value": 90.0}
-    assert "local_origin_success_rate_ejection_threshold" not in app
-    one, other = app["host_statuses"]
-    assert one["success_rate"] == {"value": 99.5}
-    assert "local_origin_success_rate" not in one
-    assert "success_rate" not in other

@@ -11,7 +11,7 @@ from trioproxy.clusters.manager import ClusterManager
 from trioproxy.config.address import Address
 from trioproxy.config.cluster import Cluster
 from trioproxy.config.endpoint import Endpoint
-from trioproxy.config.health_check import ActiveHealthCheck, TcpCheck
+from trioproxy.config.health_check import HealthCheck, TcpCheck
 from trioproxy.upstream.member import FAILED_ACTIVE_HC, PENDING_ACTIVE_HC, Member
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from trioproxy.clusters.watch import WatchTools
 
-NEVER = ActiveHealthCheck(tcp=TcpCheck(), initial_jitter=1e9)
+NEVER = HealthCheck(tcp=TcpCheck(), initial_jitter=1e9)
 A, B = "127.0.0.1:1", "127.0.0.1:2"
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 import pytest
+import trio
 
 from trioproxy.clusters.changes import Changes
 from trioproxy.clusters.http_dialogue import HttpDialogue
@@ -13,7 +14,7 @@ from trioproxy.clusters.watch import Watch, dialogue
 from trioproxy.config.address import Address
 from trioproxy.config.cluster import Cluster
 from trioproxy.config.endpoint import Endpoint
-from trioproxy.config.health_check import ActiveHealthCheck, HttpCheck, TcpCheck
+from trioproxy.config.health_check import HealthCheck, HttpCheck, TcpCheck
 from trioproxy.config.outlier_detection import OutlierDetection
 from trioproxy.upstream.member import FAILED_OUTLIER_CHECK
 from trioproxy.upstream.monitor import EjectionType
@@ -21,16 +22,20 @@ from trioproxy.upstream.monitor import EjectionType
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from trio.testing import MockClock
+
     from trioproxy.clusters.watch import WatchTools
+    from trioproxy.stats.reader import Reader
 
 A = "127.0.0.1:1"
 PLAIN = Cluster("app", (Endpoint(Address.parse(A)),))
-HTTP = ActiveHealthCheck(http=HttpCheck("/"))
-TCP = ActiveHealthCheck(tcp=TcpCheck())
+HTTP = HealthCheck(http=HttpCheck("/"))
+TCP = HealthCheck(tcp=TcpCheck())
 
 
 def watch(cluster: Cluster, tools: WatchTools) -> tuple[Membership, Watch]:
-    membership = Membership(cluster, tools.writer, Changes())
+    checked = bool(cluster.health_checks)
+    membership = Membership(cluster, tools.writer, Changes(), checked=checked)
     return membership, Watch(membership, tools)
 
 
@@ -43,6 +48,16 @@ def test_there_is_nothing_to_do_where_nothing_is_asked_for(tools: WatchTools) ->
 def test_each_kind_of_watch_is_a_job(tools: WatchTools) -> None:
     both = attrs.evolve(PLAIN, health_checks=(HTTP,), outlier_detection=OutlierDetection())
     assert len(watch(both, tools)[1].jobs) == 2
+
+
+async def test_hosts_that_the_start_waits_for_are_checked_as_if_there_were_traffic(
+    tools: WatchTools, reader: Reader, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    checks = (attrs.evolve(TCP, interval=10.0, interval_jitter_percent=0.0),)
+    (checking,) = watch(attrs.evolve(PLAIN, health_checks=checks), tools)[1].jobs
+    nursery.start_soon(checking)
+    await trio.sleep(25)
+    assert reader.snapshot().counters["cluster.app.health_check.failure"] == 3
 
 
 async def test_accusations_lead_to_ejections(tools: WatchTools) -> None:

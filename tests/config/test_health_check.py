@@ -8,7 +8,7 @@ from trioproxy.config.address import Address
 from trioproxy.config.cluster import Cluster
 from trioproxy.config.endpoint import Endpoint
 from trioproxy.config.health_check import (
-    ActiveHealthCheck,
+    HealthCheck,
     HttpCheck,
     Payload,
     StatusRange,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CLUSTERS = "clusters: [{name: a, endpoints: ['127.0.0.1:80'], %s}]"
 
 
-def read(check: str, registry: Registry) -> ActiveHealthCheck:
+def read(check: str, registry: Registry) -> HealthCheck:
     config = load(None, CLUSTERS % f"health_checks: [{check}]", registry).config
     return config.clusters[0].health_checks[0]
 
@@ -81,7 +81,7 @@ def test_what_cannot_be_meant_is_refused(check: str, mistake: str, registry: Reg
 
 
 def test_a_cluster_has_one_check() -> None:
-    check = ActiveHealthCheck(tcp=TcpCheck())
+    check = HealthCheck(tcp=TcpCheck())
     endpoints = (Endpoint(Address.parse("127.0.0.1:80")),)
     assert Cluster("a", endpoints, health_checks=(check,))
     with pytest.raises(Invalid, match="one health check at most"):
@@ -90,7 +90,7 @@ def test_a_cluster_has_one_check() -> None:
 
 def test_a_name_that_is_no_host_needs_one() -> None:
     endpoints = (Endpoint(Address.parse("127.0.0.1:80")),)
-    named = ActiveHealthCheck(http=HttpCheck("/", host="app"))
+    named = HealthCheck(http=HttpCheck("/", host="app"))
     assert Cluster("my app", endpoints, health_checks=(named,))
     with pytest.raises(Invalid, match="needs a host"):
-        Cluster("my app", endpoints, health_checks=(ActiveHealthCheck(http=HttpCheck("/")),))
+        Cluster("my app", endpoints, health_checks=(HealthCheck(http=HttpCheck("/")),))

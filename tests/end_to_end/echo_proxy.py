@@ -98,6 +98,9 @@ class Echo:
         with trio.move_on_after(seconds):
             await self.emptied()
 
+    def close(self, number: int) -> None:
+        self.told.append(f"close {number}")
+
     async def emptied(self) -> None:
         while self.active:
             self.empty = trio.Event()

@@ -57,6 +57,9 @@ class Diary:
     def close_listeners(self) -> None:
         self.told.append("close listeners")
 
+    def close(self, number: int) -> None:
+        self.told.append(f"close {number}")
+
     async def emptied(self) -> None:
         await self.empty.wait()
 

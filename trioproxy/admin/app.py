@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from trioproxy.admin import commands, facts
+from trioproxy.admin.certificates import certs
 from trioproxy.admin.clusters import clusters
 from trioproxy.admin.config_dump import config_dump
 from trioproxy.admin.endpoint import Command, Reading
@@ -62,7 +63,7 @@ def help_(view: View, query: Query) -> Response:
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Reading("/", "this instance at a glance", home),
-    Reading("/certs", "certificates in use", facts.certs),
+    Reading("/certs", "certificates in use", certs),
     Reading(
         "/clusters",
         "clusters, their limits and their hosts",
@@ -78,12 +79,20 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             "name_regex": "only items whose name this regular expression matches",
         },
     ),
+    Command(
+        "/connections/close",
+        "have a connection leave at once",
+        commands.close_connection,
+        {"id": "required: epoch.worker.number, as /generations?format=json says"},
+        query=None,
+    ),
     Reading("/contention", "waiting for locks", facts.contention),
     Command(
         "/drain",
         "undo what /drain_listeners began",
         commands.cancel_drain,
         {"cancel": "required; who was told to leave goes on leaving"},
+        query="cancel",
     ),
     Command("/drain_listeners", "drain the listeners", commands.drain_listeners, DRAINING),
     Reading("/generations", "who serves, who leaves, and how they leave", generations, FORMAT),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trioproxy.clusters.membership import Membership
     from trioproxy.clusters.probe import CheckFailed
     from trioproxy.clusters.verdict import Verdict
-    from trioproxy.config.health_check import ActiveHealthCheck
+    from trioproxy.config.health_check import HealthCheck
     from trioproxy.stats.writer import Writer
     from trioproxy.upstream.member import Member
 
@@ -27,7 +27,7 @@ class Findings:
     """Takes down how the hosts of one cluster did in their checks."""
 
     def __init__(
-        self, membership: Membership, check: ActiveHealthCheck, writer: Writer, events: EventLog
+        self, membership: Membership, check: HealthCheck, writer: Writer, events: EventLog
     ) -> None:
         self._membership = membership
         self._check = check

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
 from trioproxy.clusters.changes import Changes
-from trioproxy.clusters.discovery import discovery
+from trioproxy.clusters.discovery import discover
 from trioproxy.clusters.membership import Membership
+from trioproxy.clusters.outliers import NOT_KNOWN
 from trioproxy.clusters.readiness import shortcomings
 from trioproxy.clusters.watch import Watch
 from trioproxy.upstream.member import FAILED_ACTIVE_HC, PENDING_ACTIVE_HC
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from random import Random
 
     from trioproxy.clusters.discovery import Job
     from trioproxy.clusters.watch import WatchTools
@@ -72,10 +73,17 @@ class ClusterManager:
     async def run(self) -> None:
         """Keep the workers informed, until cancelled."""
         async with trio.open_nursery() as nursery:
-            for name, membership in self.memberships.items():
-                for job in (*jobs(membership, self._tools.rng), *self._watches[name].jobs):
+            importing = trio.CapacityLimiter(1)
+            for membership in self.memberships.values():
+                for job in self._jobs(membership, importing):
                     nursery.start_soon(look_after, membership, job)
             await self._keep_telling()
+
+    def _jobs(self, membership: Membership, importing: trio.CapacityLimiter) -> Iterator[Job]:
+        """Yield what goes on beside a cluster for as long as it lives."""
+        yield from self._watches[membership.name].jobs
+        if (way := membership.config.discovery) is not None:
+            yield partial(discover, membership, way, self._tools.rng, importing)
 
     def accuse(self, cluster: str, key: str, kind: EjectionType) -> None:
         """A worker saw a host fail too often in a row."""
@@ -90,6 +98,14 @@ class ClusterManager:
             for name, membership in self.memberships.items()
             if membership.config.health_checks
         }
+
+    def success_rates(self, cluster: str, key: str) -> tuple[float, float]:
+        """Return the percentages of a host's tries that had a good answer, and any at all.
+
+        They are -1 where they are not measured.
+        """
+        outliers = self._watches[cluster].outliers
+        return (NOT_KNOWN, NOT_KNOWN) if outliers is None else outliers.rates(key)
 
     def reopen_logs(self) -> None:
         """Open the event logs anew by name."""
@@ -140,12 +156,6 @@ class ClusterManager:
             else:
                 all_heard = False
         return all_heard
-
-
-def jobs(membership: Membership, rng: Random) -> Iterator[Job]:
-    """Yield what goes on beside a cluster for as long as it lives."""
-    if membership.config.discovery is not None:
-        yield discovery(membership, membership.config.discovery, rng)
 
 
 async def look_after(membership: Membership, job: Job) -> None:

@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING
 import attrs
 
 from trioproxy.clusters.changes import Changes
-from trioproxy.clusters.success_rates import Comparison
+from trioproxy.clusters.naming import named
 from trioproxy.stats.upstream import DiscoveryStats, MembershipStats
-from trioproxy.upstream.member import FAILED_ACTIVE_HC, PENDING_ACTIVE_HC, member
+from trioproxy.upstream.member import (
+    FAILED_ACTIVE_HC,
+    PENDING_ACTIVE_HC,
+    PENDING_DYNAMIC_REMOVAL,
+    member,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
     from trioproxy.upstream.member import Member
 
 log = logging.getLogger("trioproxy.clusters")
+
+MOST_DEPARTED = 1000
 
 AWAITING_CHECK = {FAILED_ACTIVE_HC: "not checked yet", PENDING_ACTIVE_HC: "not checked yet"}
 """How a host begins in a cluster with health checks: it is sent nothing until it passed one."""
@@ -33,8 +40,7 @@ class Membership:
     whatever became different, `listed` only who is listed. `checked`: newcomers are sent nothing
     before `clear(key, FAILED_ACTIVE_HC)`, and hold up the start until
     `clear(key, PENDING_ACTIVE_HC)`, which says that their first round is over. Those among the
-    first hosts whose keys are `trusted` are sent requests meanwhile. Where outliers are
-    looked for, `success_rates` is how the hosts compared in the last interval.
+    first hosts whose keys are `trusted` are sent requests meanwhile.
     """
 
     def __init__(
@@ -50,11 +56,11 @@ class Membership:
         self.name = cluster.name
         self.changes = changes
         self.listed = Changes()
-        self.success_rates = self.local_success_rates = Comparison()
         self.failure = ""  # of the last attempt to find hosts
         self.discovered = False
         self._listing: dict[str, Member] = {}
         self._members: dict[str, Member] = {}
+        self._departed: dict[str, Member] = {}
         self._newcomers = AWAITING_CHECK if checked else {}
         self._trusted = trusted
         self._marks: dict[str, dict[str, str]] = {}
@@ -73,6 +79,11 @@ class Membership:
     def members(self) -> tuple[Member, ...]:
         """The hosts with their flags, in the order of the list."""
         return tuple(self._members.values())
+
+    @property
+    def departed(self) -> tuple[Member, ...]:
+        """The last hosts that left, who may still have connections; the workers do not tell."""
+        return tuple(self._departed.values())
 
     def attempt(self) -> None:
         """Count an attempt to find hosts; `replace` or `fail` says how it ended."""
@@ -124,7 +135,10 @@ class Membership:
             listed.setdefault(each.key, each)
         if self.discovered and [*listed.values()] == [*self._listing.values()]:
             return False
+        if not self.config.endpoints:
+            log.info("cluster %s: %s", self.name, difference(self._listing, listed))
         self.discovered = True
+        self._see_off(self._listing, listed)
         self._listing = listed
         known = self._marks
         self._marks = {key: known.get(key, self._first_marks(key)) for key in listed}
@@ -140,6 +154,14 @@ class Membership:
         if key in self._trusted:
             marks.pop(FAILED_ACTIVE_HC, None)
         return marks
+
+    def _see_off(self, before: Mapping[str, Member], now: Mapping[str, Member]) -> None:
+        leaving = {
+            key: attrs.evolve(each, flags=(PENDING_DYNAMIC_REMOVAL,))
+            for key, each in {**self._departed, **before}.items()
+            if key not in now
+        }
+        self._departed = dict([*leaving.items()][-MOST_DEPARTED:])
 
     def _set_flags(self, key: str) -> None:
         self._members[key] = self._flagged(key)
@@ -159,3 +181,16 @@ class Membership:
     def _what_stays(self) -> str:
         count = len(self.members)
         return f"its {count} hosts stay" if self.discovered else "it has no hosts yet"
+
+
+def difference(before: Mapping[str, Member], now: Mapping[str, Member]) -> str:
+    """Say how many hosts there are, who came, who left and who is not listed as before."""
+    changed = [key for key in before.keys() & now.keys() if before[key] != now[key]]
+    words = [
+        ("came", [key for key in now if key not in before]),
+        ("left", [key for key in before if key not in now]),
+        ("changed", changed),
+    ]
+    return "; ".join(
+        [f"{len(now)} hosts", *(f"{word}: {named(keys)}" for word, keys in words if keys)]
+    )

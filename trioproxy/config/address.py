@@ -92,7 +92,7 @@ def _literal(family: socket.AddressFamily, host: str) -> str:
         version = "IPv6" if family == socket.AF_INET6 else "IPv4"
         guess = " (did you mean 127.0.0.1?)" if host == "localhost" else ""
         raise ValueError(
-            f"{host!r} is not a literal {version} address; names are not looked up here{guess}"
+            f"{host!r} is not a literal {version} address; only `discovery` looks names up{guess}"
         ) from None
 
 

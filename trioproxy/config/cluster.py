@@ -7,9 +7,10 @@ import attrs
 from trioproxy.config.balancing import MAGLEV, RING_HASH, Maglev, RingHash, SlowStart, Subsets
 from trioproxy.config.discovery import Discovery
 from trioproxy.config.endpoint import Endpoint, check_localities
-from trioproxy.config.health_check import HOST, ActiveHealthCheck
+from trioproxy.config.health_check import HOST, HealthCheck
 from trioproxy.config.marks import Count, Declares, Invalid, Later, Name, Range, Unique
 from trioproxy.config.outlier_detection import OutlierDetection
+from trioproxy.config.tls import UpstreamTls
 from trioproxy.config.units import Fraction, Seconds
 
 Policy = Literal["round_robin", "least_request", "random", "ring_hash", "maglev"]
@@ -44,10 +45,7 @@ class CircuitBreakers:
 class Cluster:
     """A named group of endpoints with one policy."""
 
-    later: ClassVar[tuple[str, ...]] = (
-        "tls",
-        "drain",
-    )
+    later: ClassVar[tuple[str, ...]] = ("drain",)
 
     name: Annotated[Name, Declares("cluster"), "What routes and filters call it"]
     endpoints: Annotated[tuple[Endpoint, ...], Unique(("address",)), "Its upstream addresses"] = ()
@@ -69,7 +67,7 @@ class Cluster:
         "How an endpoint is picked; with the last two a route's `hash_policy` decides",
     ] = "round_robin"
     health_checks: Annotated[
-        tuple[ActiveHealthCheck, ...],
+        tuple[HealthCheck, ...],
         "How hosts are checked, at most one way; a host gets requests once it has passed",
     ] = ()
     outlier_detection: Annotated[
@@ -94,6 +92,11 @@ class Cluster:
     max_connection_duration: Annotated[
         Seconds | None, "A pooled connection that is older takes no new request"
     ] = None
+    tls: Annotated[UpstreamTls | None, "TLS to the endpoints; null: none"] = None
+    proxy_protocol: Annotated[
+        Literal["v1", "v2"] | None,
+        "Say first whose connection it is; an HTTP connection is then used for one request alone",
+    ] = None
 
     def __attrs_post_init__(self) -> None:
         if self.endpoints and self.discovery:
@@ -108,3 +111,9 @@ class Cluster:
             raise Invalid("the health check needs a host: the cluster's name is none", "name")
         if not 1 <= self.overprovisioning_factor <= 100:
             raise Invalid("expected a number from 1 to 100", "overprovisioning_factor")
+        if self.tls is not None and self.tls.needs_name:
+            self._check_names()
+
+    def _check_names(self) -> None:
+        if any(endpoint.address.path for endpoint in self.endpoints):
+            raise Invalid("a Unix socket has no name to verify: sni is needed", "tls")

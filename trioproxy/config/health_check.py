@@ -102,7 +102,7 @@ class TcpCheck:
 
 
 @attrs.frozen
-class ActiveHealthCheck:
+class HealthCheck:
     """A check of each host, made once per instance: by its main process, for all workers."""
 
     http: Annotated[HttpCheck | None, "Check by an HTTP request"] = None

@@ -35,15 +35,18 @@ PROTOCOLS = ("HTTP/1.0", "HTTP/1.1")
 
 
 class Http1Connection:
-    """Reads requests, has the manager run each through its filters, and keeps the connection."""
+    """Reads requests, has the manager run each through its filters, and keeps the connection.
+
+    `over` tells that there is no one left to say anything to.
+    """
 
     __slots__ = (
         "_first",
         "_parting",
-        "_writer",
         "connection",
         "exchange",
         "manager",
+        "over",
         "reader",
         "requests",
         "transport",
@@ -52,6 +55,7 @@ class Http1Connection:
     def __init__(self, connection: Connection, manager: HttpManaging) -> None:
         self.connection = connection
         self.manager = manager
+        connection.protocol = "HTTP/1.1"
         self.transport = connection.transport
         self.reader = Reader(connection.transport, REQUEST_SIZE)
         inheritance = connection.inheritance
@@ -59,7 +63,7 @@ class Http1Connection:
         self._first = self.requests + 1
         self.exchange: Exchange | None = None
         self._parting = False
-        self._writer = ResponseWriter(self)
+        self.over = False
         self.transport.on_hangup = self._hung_up
         connection.lifetime.mover = self._move
         connection.lifetime.spoken_to = self._spoken_to
@@ -70,8 +74,9 @@ class Http1Connection:
     async def serve(self) -> None:
         """Serve until either side has enough; raises OSError of the client's socket."""
         received = self.manager.stats.downstream_cx_rx_bytes_total
+        writer = ResponseWriter(self)  # not kept here: two that hold each other are garbage
         try:
-            while await self._serve_one():
+            while await self._serve_one(writer):
                 received.add(self.reader.take_count())
         except trio.Cancelled:
             self._say_why()
@@ -79,7 +84,7 @@ class Http1Connection:
         finally:
             received.add(self.reader.take_count())
 
-    async def _serve_one(self) -> bool:
+    async def _serve_one(self, writer: ResponseWriter) -> bool:
         """Serve the next request; returns whether another may follow."""
         lifetime, manager = self.connection.lifetime, self.manager
         lifetime.stand(Stand.IDLE, manager.idle_timeout)
@@ -94,7 +99,6 @@ class Http1Connection:
         lifetime.stand(Stand.STREAM, manager.stream_idle_timeout)
         self.requests += 1
         body = self._body(request)
-        writer = self._writer
         writer.begin(body)
         record = self._record(request)
         self.exchange = exchange = Exchange(self.connection, writer, request, body, record)
@@ -115,7 +119,7 @@ class Http1Connection:
         if exchange.complete and not body.done:
             self.manager.stats.downstream_rq_response_before_rq_complete.add()
         said_all = body.done and not exchange.request.keep_alive and not self.reader.pending
-        if not self._writer.over and not said_all:
+        if not self.over and not said_all:
             await self._linger()
 
     async def _next_request(self) -> Request | None:
@@ -123,7 +127,12 @@ class Http1Connection:
         manager = self.manager
         try:
             head = await self.reader.head(manager.max_request_headers, self._begun)
-            return None if head is None else manager.codec.parse_request(head)
+            if head is None:
+                return None
+            request = manager.codec.parse_request(head)
+            if self.connection.tls is not None:
+                request.scheme = "https"
+            return request
         except HeadTooLarge:
             await self._refuse(431, "request headers too large")
         except MalformedMessage as error:
@@ -166,7 +175,7 @@ class Http1Connection:
         record.request = manager.codec.parse_request(head.removesuffix(HEAD_END))
         manager.stats.downstream_rq_active.add()
         try:
-            await self._writer.tunnel(tunnel, record, to_bytes(offer.forth), head)
+            await ResponseWriter(self).tunnel(tunnel, record, to_bytes(offer.forth), head)
         except ProxyError as error:
             record.flag(error.flag)
             self.transport.abort()
@@ -184,7 +193,7 @@ class Http1Connection:
         connection, one that says `close` or one with a long body, when all of it was read.
         """
         exchange = self.exchange
-        if exchange is None or exchange.complete or self._writer.over:
+        if exchange is None or exchange.complete or self.over:
             return
         if event & GONE or not self._goes_on(exchange):
             self.connection.lifetime.abandon()
@@ -217,6 +226,9 @@ class Http1Connection:
         record.protocol = PROTOCOLS[1 if request is None else request.minor]
         record.connection_id = self.connection.id
         record.downstream_remote = self.connection.remote
+        if self.connection.tls is not None:
+            record.tls = self.connection.tls
+            record.server_name = self.connection.server_name or None
         return record
 
     def _begun(self) -> None:

@@ -95,6 +95,7 @@ class HttpManaging:
                     remote=connection.transport.hangup, active_rq=client.exchange is not None
                 )
                 stats.downstream_cx_length_ms.record(connection.lifetime.age * 1000)
+            client.exchange = None  # which knows it: it shall not need a collector to be gone
 
     def refusal(self, offer: Offer) -> str:
         """Return why a connection of the previous generation cannot be had; empty if it can."""

@@ -56,6 +56,7 @@ class Tunnel:
         """
         lifetime, stats = client.lifetime, self.connection.cluster.stats
         lifetime.stand(Stand.FLOW, self.idle_timeout)
+        client.protocol = "tunnel" if self.goodbye is None else "WebSocket"
 
         def progress(forth: int, back: int) -> None:
             lifetime.touch()

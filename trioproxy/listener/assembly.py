@@ -100,6 +100,8 @@ async def open_plane(
                 wall_clock,
                 origin,
                 config.import_path,
+                turnstile=lent.turnstile,
+                secrets=lent.secrets,
             )
             plane = Plane(tools, files, connections, accusations)
             numbers = itertools.count(1)
@@ -116,6 +118,7 @@ async def open_plane(
                     )
                 )
             connections.start_soon(sweep.run)
+            connections.start_soon(tools.secrets.watch)
             connections.start_soon(plane.accept)
             try:
                 yield plane

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import socket
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import attrs
 import trio
 
+from trioproxy.drain.ladder import Ladder
 from trioproxy.drain.lifetime import Cause
 from trioproxy.drain.pace import Pace
+from trioproxy.filters.goodbye import TIME_FOR_IT
 from trioproxy.filters.offer import OFFERS
 from trioproxy.listener.adoption import Adoption
-from trioproxy.listener.progress import progress
+from trioproxy.listener.progress import longest, progress
 from trioproxy.reactor.accept import Acceptor
 from trioproxy.restart.channel import Channel
 
@@ -160,8 +163,9 @@ class Plane:
     ) -> None:
         """Give a connection its ladder; it is not closed for being idle in `patience` seconds."""
         drain = self._drains[cause]
-        spread = listener.policy.least_spread(len(listener.living), drain.life)
-        ladder = listener.policy.ladder(
+        policy = listener.policy_of(lifetime)
+        spread = policy.least_spread(len(listener.living), drain.life)
+        ladder = policy.ladder(
             drain.since,
             drain=drain.time,
             life=drain.life,
@@ -245,6 +249,15 @@ class Plane:
         if self._departures:
             self._departures.unpark_all()
 
+    def close(self, number: int) -> None:
+        """Have one connection leave at once, whatever it does; none if it is gone already."""
+        now = trio.current_time()
+        for listener in self._listeners.values():
+            for lifetime, connection in listener.living.items():
+                if connection is not None and connection.id == number:
+                    lifetime.moving = lifetime.called = False
+                    lifetime.tighten(Ladder(now, now, now, now + TIME_FOR_IT), Cause.ADMIN)
+
     def reopen_logs(self) -> None:
         """Open the access logs anew by name."""
         self._logs.reopen()
@@ -263,8 +276,10 @@ class Plane:
 
     def report(self) -> dict[str, object]:
         """Return this worker's figures for admin, fit for JSON."""
+        living = [each.living for each in self._listeners.values()]
         return {
             "listeners": {name: progress(each.living) for name, each in self._listeners.items()},
+            "connections": longest(chain.from_iterable(each.items() for each in living)),
             "reactor": repr(self._tools.reactor),
         }
 

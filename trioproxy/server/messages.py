@@ -106,6 +106,13 @@ class Resume:
 
 
 @attrs.frozen
+class Close:
+    """Main to worker: have the connection of this number leave at once, if it is there."""
+
+    number: int
+
+
+@attrs.frozen
 class Shutdown:
     """Main to worker: let no more in, finish within so many seconds, then exit."""
 
@@ -215,6 +222,7 @@ ToWorker: TypeAlias = (
     | HandOver
     | Adopt
     | Resume
+    | Close
     | Shutdown
     | Terminate
     | ReopenLogs

@@ -62,6 +62,9 @@ class DataPlane(Protocol):
     def undrain(self, cause: Cause, /) -> None:
         """Withdraw a cause to leave; who was already told goes on leaving."""
 
+    def close(self, number: int, /) -> None:
+        """Have one connection leave at once, whatever it does; none if it is gone already."""
+
     async def emptied(self) -> None:
         """Return when no connection is left."""
 

@@ -10,6 +10,7 @@ import trio
 from trioproxy.server.messages import (
     Accept,
     Adopt,
+    Close,
     Drain,
     HandOver,
     ReopenLogs,
@@ -123,6 +124,12 @@ class Supervisor:
                 process = self._places[index % len(self._places)].process
                 if process is not None:
                     await process.tell(message, [end.fileno()])
+
+    async def close(self, worker: int, number: int) -> None:
+        """Have a worker's connection leave at once, if there is such a one."""
+        process = self._places[worker].process if worker < len(self._places) else None
+        if process is not None:
+            await process.tell(Close(number))
 
     async def gather(self) -> dict[int, dict[str, object]]:
         """Return the figures of the workers that answer, by index; earlier commands are done."""

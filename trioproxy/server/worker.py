@@ -22,6 +22,7 @@ from trioproxy.server.messages import (
     Accept,
     Accuse,
     Adopt,
+    Close,
     Drain,
     Failed,
     Gather,
@@ -170,7 +171,7 @@ class Worker:
                 nursery.start_soon(self._tell_when_empty, number)
             case HandOver() | Adopt():
                 self._pass_on(message, socket.socket(fileno=received.fds[0]))
-            case Refuse() | Drain() | Resume():
+            case Refuse() | Drain() | Resume() | Close():
                 self._give_way(message)
             case _:
                 await self._keep_house(message)
@@ -181,7 +182,7 @@ class Worker:
         else:
             self._plane.adopt(sock)
 
-    def _give_way(self, message: Refuse | Drain | Resume) -> None:
+    def _give_way(self, message: Refuse | Drain | Resume | Close) -> None:
         match message:
             case Refuse(listeners=listeners):
                 self._plane.refuse(listeners)
@@ -190,6 +191,8 @@ class Worker:
             case Resume(cause=cause):
                 self._plane.undrain(Cause(cause))
                 self._emptying.cancel()
+            case Close(number=number):
+                self._plane.close(number)
 
     async def _keep_house(self, message: ToWorker) -> None:
         match message:

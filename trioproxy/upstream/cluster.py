@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trioproxy.codec.proxy_protocol import write_header
 from trioproxy.errors import ConnectFailed, NoHealthyUpstream, PendingTimeout, UpstreamOverflow
 from trioproxy.reactor.epoll import IN
 from trioproxy.reactor.transport import Transport
@@ -19,6 +20,7 @@ from trioproxy.upstream.host_set import HASHING
 from trioproxy.upstream.lb import ANY, Balancer, Wish
 from trioproxy.upstream.member import member
 from trioproxy.upstream.monitor import Monitors
+from trioproxy.upstream.origination import Origination
 from trioproxy.upstream.retries import Retries
 from trioproxy.upstream.upkeep import Upkeep
 
@@ -26,9 +28,12 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Collection, Sequence
 
+    from trioproxy.codec.proxy_protocol import Ends
     from trioproxy.config import cluster as config
     from trioproxy.upstream.member import Member
     from trioproxy.upstream.tools import ClusterTools
+
+UNLIMITED = 2**32
 
 
 class Cluster:
@@ -40,6 +45,7 @@ class Cluster:
         self.reactor = tools.reactor
         self.sweep = tools.sweep
         self.stats = ClusterStats(tools.stats, cluster.name)
+        self.origination = Origination(cluster.tls, cluster.name, tools) if cluster.tls else None
         self.hashes = cluster.lb_policy in HASHING
         self._balancer: Balancer[Host] = Balancer(
             cluster, LbStats(tools.stats, cluster.name), tools.rng
@@ -54,7 +60,8 @@ class Cluster:
         self.connections = Breaker(limits.max_connections, full.cx_open)
         self.pending = Breaker(limits.max_pending_requests, full.rq_pending_open)
         self.requests = Breaker(limits.max_requests, full.rq_open)
-        breaker = Breaker(limits.max_retries, full.rq_retry_open)
+        most_retries = limits.max_retries if limits.retry_budget is None else UNLIMITED
+        breaker = Breaker(most_retries, full.rq_retry_open)
         self.retries = Retries(limits, breaker, self.stats, tools.stats)
         self._waiting = trio.lowlevel.ParkingLot()
         self._idle_timeout = cluster.idle_timeout or inf
@@ -91,8 +98,15 @@ class Cluster:
             raise NoHealthyUpstream("no healthy upstream")
         return host
 
-    async def connect(self, host: Host, until: float = inf) -> UpstreamConnection:
-        """Make a connection of one's own.
+    def introduction(self, client: Ends | None) -> bytes:
+        """Return what a new connection is to say first."""
+        version = self.config.proxy_protocol
+        return b"" if version is None else write_header(version, client)
+
+    async def connect(
+        self, host: Host, until: float = inf, client: Ends | None = None
+    ) -> UpstreamConnection:
+        """Make a connection of one's own; where it is to be said, it is that of `client`.
 
         Raises UpstreamOverflow, ConnectFailed, UpstreamTimeout where it is not made `until` then.
         """
@@ -101,14 +115,16 @@ class Cluster:
             raise UpstreamOverflow("too many connections to the cluster")
         started = trio.current_time()
         try:
-            connection = await connect(self, host, until)
+            connection = await connect(self, host, until, client)
         except ConnectFailed as failure:
             self._count_failure(host, failure)
             raise
         self.stats.upstream_cx_connect_ms.record((trio.current_time() - started) * 1000)
         return connection
 
-    async def lease(self, host: Host, until: float = inf) -> UpstreamConnection:
+    async def lease(
+        self, host: Host, until: float = inf, client: Ends | None = None
+    ) -> UpstreamConnection:
         """Lend an idle connection to the host, or make one; give it back with `release`.
 
         Waits while the cluster has all the connections that it may have. Raises UpstreamOverflow
@@ -119,7 +135,7 @@ class Cluster:
             if connection is not None:
                 return connection
             if self.connections.admits or self._evict():
-                connection = await self.connect(host, until)
+                connection = await self.connect(host, until, client)
                 self.stats.upstream_cx_http1_total.add()
                 return connection
             await self._wait(until)
@@ -127,10 +143,12 @@ class Cluster:
     def release(self, connection: UpstreamConnection) -> None:
         """Take back a connection whose exchange is complete, for the next one or to close it."""
         now = self.sweep.clock.now
-        removed = connection.host.removed
-        if removed or self._is_worn(connection, now) or not connection.settle():
+        bound = connection.host.removed or self.config.proxy_protocol is not None
+        if bound or self._is_worn(connection, now) or not connection.settle():
             connection.close()
             return
+        if connection.requests == 1:
+            connection.remember()
         connection.idle = True
         connection.transport.pump = connection  # it hears of events until it is lent again
         connection.when = now + self._idle_timeout

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from trioproxy.config.address import Address
 
 if TYPE_CHECKING:
+    import ssl
+
     from trioproxy.stats.upstream import HostStats
     from trioproxy.upstream.connection import UpstreamConnection
     from trioproxy.upstream.member import Member
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 class Host:
     """A member, what is in flight to it and the idle connections.
 
+    `session` is one of TLS that may be resumed, with the context that it belongs to.
     `removed`: it is none any more; connections to it end with what they are used for. `monitor` is
     there where outliers are looked for.
     """
@@ -23,16 +26,14 @@ class Host:
     __slots__ = (
         "active",
         "address",
-        "degraded",
         "healthy",
         "idle",
         "member",
         "monitor",
         "name",
-        "priority",
         "removed",
+        "session",
         "stats",
-        "weight",
     )
 
     def __init__(self, member: Member, stats: HostStats, monitor: Monitor | None = None) -> None:
@@ -40,6 +41,7 @@ class Host:
         self.idle: list[UpstreamConnection] = []
         self.stats = stats
         self.monitor = monitor
+        self.session: tuple[ssl.SSLContext, ssl.SSLSession] | None = None
         self.removed = False
         self.healthy = False
         self.become(member)
@@ -49,12 +51,9 @@ class Host:
         self.member = member
         self.address = Address.parse(member.address)
         self.name = member.address.removeprefix("unix:")
-        self.weight = member.weight
-        self.priority = member.priority
         if self.monitor is not None and member.healthy and not self.healthy:
             self.monitor.reset()  # what it did before it was ejected is not held against it twice
         self.healthy = member.healthy
-        self.degraded = member.degraded
 
     def begin(self) -> None:
         """Count a request to it."""

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
+import trio  # noqa: TC002
+
+from trioproxy.tls.secrets import Secrets, turnstile
 
 if TYPE_CHECKING:
     from random import Random
@@ -22,10 +25,13 @@ Accuse: TypeAlias = Callable[[str, str, "EjectionType"], None]
 
 @attrs.frozen
 class ClusterTools:
-    """The worker's reactor, sweep, statistics and chance, and whom to tell of outliers."""
+    """The worker's reactor, sweep, statistics and chance, whom to tell of outliers, and what TLS
+    has in common."""
 
     reactor: Reactor
     sweep: Sweep
     stats: Writer
     rng: Random
     accuse: Accuse
+    turnstile: trio.Semaphore = attrs.Factory(turnstile)
+    secrets: Secrets = attrs.Factory(Secrets)

@@ -158,7 +158,7 @@ class Attempt:
         Raises UpstreamError, AnsweredEarly.
         """
         request, upload, host = self.exchange.request, self.upload, self.host
-        connection = self.cluster.take_idle(host) or await self.cluster.lease(host, until)
+        connection = self.cluster.take_idle(host) or await self._lease(host, until)
         self.connection = connection
         self._leased = True
         self.reader = Reader(connection.transport, RESPONSE_SIZE)
@@ -173,6 +173,12 @@ class Attempt:
             await upload.send(head, connection.transport, self.received)
         except UpstreamReset:
             self.received()  # it reads no more; whatever it has answered is still there to be read
+
+    async def _lease(self, host: Host, until: float) -> UpstreamConnection:
+        tells = self.cluster.config.proxy_protocol is not None
+        return await self.cluster.lease(
+            host, until, self.exchange.connection.ends if tells else None
+        )
 
     def received(self) -> None:
         """The last of the request has come: from now on only the response head is waited for."""

@@ -137,8 +137,7 @@ class TcpProxying:
 
         connection.transport.on_hangup = hung_up
         try:
-            cluster = self._choose()
-            return await self._connect_to_one(cluster, self._wish(connection, cluster), record)
+            return await self._connect_to_one(self._choose(), connection, record)
         finally:
             connection.transport.on_hangup = None
 
@@ -148,9 +147,10 @@ class TcpProxying:
         return Wish(stable_hash(connection.remote_ip.encode()), self._subset)
 
     async def _connect_to_one(
-        self, cluster: Cluster, wish: Wish, record: Record
+        self, cluster: Cluster, connection: Connection, record: Record
     ) -> UpstreamConnection:
         """Connect to one host after another; raises the last failure."""
+        wish = self._wish(connection, cluster)
         record.cluster = cluster.name
         tried: list[Host] = []
         while True:
@@ -159,7 +159,7 @@ class TcpProxying:
             record.attempts = len(tried)
             record.upstream_host = host.name
             try:
-                upstream = await cluster.connect(host)
+                upstream = await cluster.connect(host, client=connection.ends)
                 if host.monitor is not None:
                     host.monitor.connected()
                 return upstream
@@ -223,6 +223,8 @@ class TcpProxying:
         record.connection_id = connection.id
         record.downstream_remote = connection.remote
         record.downstream_local = connection.local
+        record.server_name = connection.server_name or None
+        record.tls = connection.tls
         return record
 
     def _note_end(self, lifetime: Lifetime, record: Record) -> None:
