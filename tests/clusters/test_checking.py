@@ -149,6 +149,20 @@ async def test_without_traffic_it_waits_longer(autojump_clock: MockClock, begin:
     assert case.hosts.times(A) == [0, 60, 120, 130]
 
 
+async def test_who_is_missing_is_looked_for_without_traffic(
+    autojump_clock: MockClock, begin: Begin
+) -> None:
+    """The start may be waiting for it."""
+    case = begin(A, B)
+    case.hosts.traffic = False
+    case.hosts.ill = {A: ILL, B: ILL}
+    await trio.sleep(25)
+    assert case.hosts.times(A) == case.hosts.times(B) == [0, 10, 20]
+    del case.hosts.ill[A]
+    await trio.sleep(100)
+    assert case.hosts.times(A) == [0, 10, 20, 30, 40, 100]  # passed twice, and one is enough
+
+
 async def test_health_changes_at_the_thresholds(autojump_clock: MockClock, begin: Begin) -> None:
     case = begin(A)
     await trio.sleep(5)

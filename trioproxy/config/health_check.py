@@ -133,7 +133,8 @@ class ActiveHealthCheck:
     ] = None
     no_traffic_interval: Annotated[
         Seconds,
-        "The pause as long as the cluster has never been connected to, once a host is healthy",
+        "The pause as long as the cluster has never been connected to, and enough of its hosts are"
+        " healthy",
     ] = 60.0
     no_traffic_healthy_interval: Annotated[
         Seconds | None,
