@@ -9,7 +9,7 @@ import trio
 from planes import open_upstream
 
 from trioproxy.clusters import by_http
-from trioproxy.clusters.by_http import Polled
+from trioproxy.clusters.by_http import UrlFinder
 from trioproxy.clusters.finding import DiscoveryFailed
 from trioproxy.config.discovery import PolledUrl
 
@@ -42,7 +42,7 @@ async def test_what_is_asked_and_what_is_found() -> None:
     handle, heads = answering(ok())
     async with open_upstream(handle) as port:
         url = f"http://127.0.0.1:{port}/v1/app?near=me"
-        found = await Polled(PolledUrl(url, headers={"X-Token": "s3cret"}))()
+        found = await UrlFinder(PolledUrl(url, headers={"X-Token": "s3cret"}))()
     assert [(each.address, each.weight) for each in found.members] == [
         ("127.0.0.1:1", 1),
         ("127.0.0.1:2", 2),
@@ -56,8 +56,8 @@ async def test_what_is_asked_and_what_is_found() -> None:
 async def test_what_did_not_change_is_not_told_again() -> None:
     handle, heads = answering(ok(headers='etag: "7"\r\n'), "HTTP/1.1 304 Not Modified\r\n\r\n")
     async with open_upstream(handle) as port:
-        polled = Polled(PolledUrl(f"http://127.0.0.1:{port}"))
-        first, second = await polled(), await polled()
+        find = UrlFinder(PolledUrl(f"http://127.0.0.1:{port}"))
+        first, second = await find(), await find()
     assert len(first.members) == 2
     assert first == second
     assert "if-none-match" not in heads[0].lower()
@@ -80,14 +80,14 @@ async def test_what_is_no_answer(answer: str, reason: str, monkeypatch: pytest.M
     handle, _ = answering(answer)
     async with open_upstream(handle) as port:
         with pytest.raises(DiscoveryFailed, match=reason):
-            await Polled(PolledUrl(f"http://127.0.0.1:{port}/"))()
+            await UrlFinder(PolledUrl(f"http://127.0.0.1:{port}/"))()
 
 
 async def test_a_query_may_be_a_secret() -> None:
     handle, _ = answering("HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n")
     async with open_upstream(handle) as port:
         with pytest.raises(DiscoveryFailed) as failure:
-            await Polled(PolledUrl(f"http://127.0.0.1:{port}/app?token=s3cret"))()
+            await UrlFinder(PolledUrl(f"http://127.0.0.1:{port}/app?token=s3cret"))()
     assert str(failure.value) == f"http://127.0.0.1:{port}/app: status 403"
 
 
@@ -95,7 +95,7 @@ async def test_nobody_there() -> None:
     async with open_upstream(answering()[0]) as port:
         pass
     with pytest.raises(DiscoveryFailed, match=f"http://127.0.0.1:{port}/: .*onnect"):
-        await Polled(PolledUrl(f"http://127.0.0.1:{port}/"))()
+        await UrlFinder(PolledUrl(f"http://127.0.0.1:{port}/"))()
 
 
 async def test_an_answer_that_does_not_come() -> None:
@@ -104,7 +104,7 @@ async def test_an_answer_that_does_not_come() -> None:
 
     async with open_upstream(say_nothing) as port:
         with pytest.raises(DiscoveryFailed, match="no answer in time"):
-            await Polled(PolledUrl(f"http://127.0.0.1:{port}/", timeout=0.05))()
+            await UrlFinder(PolledUrl(f"http://127.0.0.1:{port}/", timeout=0.05))()
 
 
 async def serve_over_tls(
@@ -145,9 +145,9 @@ async def test_whom_it_believes_over_tls(
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.path))
     listeners = await nursery.start(serve_over_tls, authority.server(authority.issue(name)))
     port = listeners[0].transport_listener.socket.getsockname()[1]
-    polled = Polled(PolledUrl(f"https://127.0.0.1:{port}/"))
+    find = UrlFinder(PolledUrl(f"https://127.0.0.1:{port}/"))
     if reason:
         with pytest.raises(DiscoveryFailed, match=reason):
-            await polled()
+            await find()
     else:
-        assert len((await polled()).members) == 2
+        assert len((await find()).members) == 2

@@ -174,6 +174,16 @@ def test_who_comes_and_goes_is_a_line_of_the_log(
     ]
 
 
+def test_that_a_logical_host_moves_is_no_news(
+    membership: Membership, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for address in (A, B, C):
+        membership.replace([Member(address, logical="app.test:80")])
+    assert caplog.messages == ["cluster app: 1 hosts; came: app.test:80"]
+    assert addresses(membership) == [C]
+
+
 def test_what_is_counted(membership: Membership, reader: Reader) -> None:
     for listing in (members(A, B, C), [], members(A, B)):
         membership.attempt()
