@@ -201,8 +201,7 @@ class Membership:
         self.changes.note()
 
     def _what_stays(self) -> str:
-        count = len(self.members)
-        return f"its {count} hosts stay" if self.discovered else "it has no hosts yet"
+        return "its hosts stay" if self.discovered else "it has no hosts yet"
 
 
 def difference(before: Mapping[str, Member], now: Mapping[str, Member]) -> str:
@@ -214,5 +213,5 @@ def difference(before: Mapping[str, Member], now: Mapping[str, Member]) -> str:
         ("changed", changed),
     ]
     return "; ".join(
-        [f"{len(now)} hosts", *(f"{word}: {named(keys)}" for word, keys in words if keys)]
+        [f"hosts: {len(now)}", *(f"{word}: {named(keys)}" for word, keys in words if keys)]
     )
