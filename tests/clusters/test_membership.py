@@ -126,8 +126,8 @@ def test_what_could_not_be_found_again_stays(
     assert caplog.messages == [
         "cluster app: no such name; it has no hosts yet",
         "cluster app: discovery works again",
-        f"cluster app: 2 hosts; came: {A}, {B}",
-        "cluster app: timeout; its 2 hosts stay",
+        f"cluster app: hosts: 2; came: {A}, {B}",
+        "cluster app: timeout; its hosts stay",
         "cluster app: discovery works again",
     ]
 
@@ -168,10 +168,20 @@ def test_who_comes_and_goes_is_a_line_of_the_log(
     membership.replace(members(*(f"10.0.0.{n}:80" for n in range(12))))
     listed = ", ".join(f"10.0.0.{n}:80" for n in range(10))
     assert caplog.messages == [
-        f"cluster app: 2 hosts; came: {A}, {B}",
-        f"cluster app: 2 hosts; came: {C}; left: {A}; changed: {B}",
-        f"cluster app: 12 hosts; came: {listed}, and 2 more; left: {B}, {C}",
+        f"cluster app: hosts: 2; came: {A}, {B}",
+        f"cluster app: hosts: 2; came: {C}; left: {A}; changed: {B}",
+        f"cluster app: hosts: 12; came: {listed}, and 2 more; left: {B}, {C}",
     ]
+
+
+def test_that_a_logical_host_moves_is_no_news(
+    membership: Membership, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for address in (A, B, C):
+        membership.replace([Member(address, logical="app.test:80")])
+    assert caplog.messages == ["cluster app: hosts: 1; came: app.test:80"]
+    assert addresses(membership) == [C]
 
 
 def test_what_is_counted(membership: Membership, reader: Reader) -> None:

@@ -14,7 +14,7 @@ from trioproxy.clusters.discovery import discover
 from trioproxy.clusters.membership import Membership
 from trioproxy.clusters.readiness import shortcomings
 from trioproxy.clusters.watch import Watch
-from trioproxy.upstream.member import FAILED_ACTIVE_HC, PENDING_ACTIVE_HC
+from trioproxy.upstream.member import UNTRIED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("trioproxy.clusters")
 
-UNTRIED = frozenset({FAILED_ACTIVE_HC, PENDING_ACTIVE_HC})
 TOGETHER = 0.02  # seconds in which news are gathered, so that a thousand verdicts are told in a few
 TELL_AGAIN = 1.0  # seconds after which those who were too busy to listen are told again
 

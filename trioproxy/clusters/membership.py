@@ -153,7 +153,7 @@ class Membership:
     def _list(self, listed: dict[str, Member]) -> None:
         """List these from now on."""
         if not self.config.endpoints:
-            log.info("cluster %s: %s", self.name, difference(self._listing, listed))
+            self._log_news(listed)
         self.discovered = True
         self._see_off(self._listing, listed)
         self._listing = listed
@@ -164,6 +164,12 @@ class Membership:
         self._stats.membership_change.add()
         self._note()
         self.listed.note()
+
+    def _log_news(self, listed: Mapping[str, Member]) -> None:
+        # A logical host may have another address at each look: that is no news.
+        moved = listed.keys() == self._listing.keys() and any(m.logical for m in listed.values())
+        level = logging.DEBUG if moved else logging.INFO
+        log.log(level, "cluster %s: %s", self.name, difference(self._listing, listed))
 
     def _see_off(self, before: Mapping[str, Member], now: Mapping[str, Member]) -> None:
         leaving = {
@@ -195,8 +201,7 @@ class Membership:
         self.changes.note()
 
     def _what_stays(self) -> str:
-        count = len(self.members)
-        return f"its {count} hosts stay" if self.discovered else "it has no hosts yet"
+        return "its hosts stay" if self.discovered else "it has no hosts yet"
 
 
 def difference(before: Mapping[str, Member], now: Mapping[str, Member]) -> str:
@@ -208,5 +213,5 @@ def difference(before: Mapping[str, Member], now: Mapping[str, Member]) -> str:
         ("changed", changed),
     ]
     return "; ".join(
-        [f"{len(now)} hosts", *(f"{word}: {named(keys)}" for word, keys in words if keys)]
+        [f"hosts: {len(now)}", *(f"{word}: {named(keys)}" for word, keys in words if keys)]
     )

@@ -13,7 +13,6 @@ from trioproxy.clusters.event_log import EventLog
 from trioproxy.clusters.findings import Findings
 from trioproxy.clusters.outliers import Outliers
 from trioproxy.clusters.probe import Probe
-from trioproxy.clusters.readiness import want_of_health
 from trioproxy.clusters.tcp_dialogue import TcpDialogue
 from trioproxy.config.address import Address
 
@@ -76,14 +75,9 @@ class Watch:
             Findings(membership, check, tools.writer, events),
             partial(open_probe, check, dialogue(check, membership.name)),
             tools.rng,
-            self._is_in_use,
+            partial(tools.tallies.had_traffic, membership.name),
             passed,
         )
-
-    def _is_in_use(self) -> bool:
-        """Whether the cluster was ever connected to, or its first healthy hosts are waited for."""
-        used = self._tools.tallies.had_traffic(self._membership.name)
-        return used or bool(want_of_health(self._membership))
 
     def _events(self, path: Path | None) -> EventLog:
         write = self._tools.logs.open(str(path)).write if path is not None else ignore
