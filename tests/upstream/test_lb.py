@@ -180,6 +180,15 @@ def test_a_host_that_was_not_checked_yet_gets_nothing_even_in_a_panic(
 
 
 @EVERY
+def test_a_host_that_was_healthy_in_the_last_generation_is_used_before_it_is_checked(
+    scene: Callable[..., Scene], policy: str
+) -> None:
+    hosts = backends(1)
+    hosts[0].fare(PENDING_ACTIVE_HC)
+    assert scene(policy, hosts).counts(3).keys() == {"a"}
+
+
+@EVERY
 def test_a_single_host_is_always_it(scene: Callable[..., Scene], policy: str) -> None:
     assert set(scene(policy, backends(3)).names(20)) == {"a"}
 

@@ -80,9 +80,14 @@ class Balancer(Generic[H]):
     def update(self, hosts: Sequence[H], now: float) -> None:
         """Have these hosts from now on, as they fare at `now`.
 
-        Those that have not been checked yet are as if they were not there, even in a panic.
+        Those that have not been checked yet, and of whom nothing is known from before, are as if
+        they were not there, even in a panic.
         """
-        self._hosts = [host for host in hosts if PENDING_ACTIVE_HC not in host.member.flags]
+        self._hosts = [
+            host
+            for host in hosts
+            if host.member.healthy or PENDING_ACTIVE_HC not in host.member.flags
+        ]
         if self._slow_start is not None:
             self._slow_start.note([host for host in self._hosts if host.member.healthy], now)
         self._weigh(now)
