@@ -143,6 +143,19 @@ def test_a_panic_sends_requests_to_all(scene: Callable[..., Scene], policy: str)
 
 
 @EVERY
+def test_a_retry_in_a_panic_goes_to_a_healthy_host(
+    scene: Callable[..., Scene], policy: str
+) -> None:
+    hosts = backends(1, 1, 1, 1, 1)
+    for host in hosts[:3]:
+        host.fare(*ILL)
+    lb = scene(policy, hosts).lb
+    assert {lb.pick(hosts[:1], Wish(key)) for key in keys(50)} == {hosts[3], hosts[4]}
+    assert lb.pick([hosts[0], hosts[3]]) is hosts[4]
+    assert lb.pick([hosts[0], hosts[3], hosts[4]]) in hosts[1:3]
+
+
+@EVERY
 def test_no_host_to_offer(scene: Callable[..., Scene], policy: str) -> None:
     assert scene(policy).lb.pick() is None
     hosts = backends(1, 2)
