@@ -9,7 +9,7 @@ from raw_peer import CODEC, POST, TARGET, Peer, data, frame, headers, parse, set
 from trioproxy.codec.h1 import Codec as Http1Codec
 from trioproxy.codec.h2 import frames
 from trioproxy.codec.h2.client import ClientConnection
-from trioproxy.codec.h2.events import ConnectionFailed, Event, RequestReceived
+from trioproxy.codec.h2.events import ConnectionFailed, Event, RequestReceived, ResponseReceived
 from trioproxy.codec.h2.limits import Limits
 from trioproxy.codec.messages import Request
 
@@ -184,3 +184,34 @@ def meaning(request: Request) -> tuple[object, ...]:
     flags = (request.te_trailers, request.expect_continue, request.chunked)
     fields = request.headers.fields
     return request.method, path, request.authority, length, flags, fields, request.upgrade
+
+
+STATUSES = [b"200", b"204", b"304", b"404", b"500", b"103", b"101", b"99", b"2000", b""]
+
+
+def test_what_we_accept_comes_back_as_one_response() -> None:
+    """By either version, too."""
+    rng, accepted, http1 = random.Random(5), 0, Http1Codec()
+    for _ in range(10_000):
+        method, ended = rng.choice(["GET", "HEAD"]), rng.random() < 0.5
+        client, peer = ClientConnection(Limits(), CODEC), Peer()
+        client.send_request(Request(method=method, authority="a"), ended=True)
+        client.data_to_send()
+        fields = [(b":status", rng.choice(STATUSES)), *odd(rng)[4:]]
+        for event in client.receive(settings() + headers(1, fields, ended=ended)):
+            if not isinstance(event, ResponseReceived):
+                continue
+            accepted += 1
+            response = event.response
+            head = http1.encode_response(response)
+            assert head.index(b"\r\n\r\n") == len(head) - 4
+            again = http1.parse_response(head[:-4], method)
+            assert (again.status, again.headers.fields) == (
+                response.status,
+                response.headers.fields,
+            )
+            if not ended:
+                assert again.framing is response.framing
+            peer.server.receive(headers(1))
+            assert peer.server.send_response(1, response)
+    assert accepted > 500
