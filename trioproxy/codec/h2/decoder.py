@@ -86,6 +86,7 @@ class Decoder:
                 entries.append(entry)
             elif size > max_list * BOMB:
                 raise _bomb()
+        self._block = b""
         self.overflow = size > max_list or len(entries) > self._max_fields
         return entries
 
