@@ -164,6 +164,31 @@ async def test_protocols_are_agreed_on(serving: Serving, authority: Authority) -
         assert client.selected_alpn_protocol() == "http/1.1"
 
 
+async def test_a_certificate_that_changes_is_shown_from_then_on(
+    serving: Serving, authority: Authority
+) -> None:
+    """Connections that stand keep what they have agreed on; a broken pair changes nothing."""
+    pair = authority.issue("example.org")
+    scope = "listener.127.0.0.1_0.server_ssl_socket_factory"
+    async with (
+        serving(http(routes=DIRECT, listener=terms(pair))) as proxy,
+        secured(proxy, authority.client()) as old,
+    ):
+        authority.issue("example.org", to=pair)
+        proxy.plane._tools.secrets.look()
+        async with secured(proxy, authority.client()) as new:
+            assert new.getpeercert() != old.getpeercert()
+            shown = new.getpeercert()
+        pair.private_key.write_text("nothing")
+        proxy.plane._tools.secrets.look()
+        async with secured(proxy, authority.client()) as new:
+            assert new.getpeercert() == shown
+            assert (await ask(new)).endswith(b"hello")
+        assert (await ask(old)).endswith(b"hello")
+        counted = proxy.counted(scope)
+        assert counted == {"ssl_context_update_by_sds": 1, "key_rotation_failed": 1}
+
+
 async def test_only_who_has_a_certificate_of_ours(serving: Serving, authority: Authority) -> None:
     tls = terms(
         authority.issue("example.org"),
