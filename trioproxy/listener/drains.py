@@ -60,8 +60,8 @@ class Drains:
         """
         drain = self._standing[cause] = Draining(trio.current_time(), time, life, immediate)
         portions = self._tell_all(cause, drain)
-        next(portions)
-        self._connections.start_soon(self._go_on, portions)
+        if next(portions, False):
+            self._connections.start_soon(self._go_on, portions)
         for listener in self._listeners.values():
             if self._moving(listener, cause):
                 count = max(len(listener.living), 1)
@@ -72,8 +72,8 @@ class Drains:
         """Whether who is asked to leave moves instead, if that is possible."""
         return cause is Cause.RESTART and self._tools.handover.open and listener.moves
 
-    def _tell_all(self, cause: Cause, drain: Draining) -> Iterator[None]:
-        """Tell everybody who is here now, a portion at a time: ten thousand take a while."""
+    def _tell_all(self, cause: Cause, drain: Draining) -> Iterator[bool]:
+        """Tell everybody who is here now; yields after each portion: ten thousand take a while."""
         everybody = [(listener, list(listener.living)) for listener in self._listeners.values()]
         start, told = self._tools.rng.random(), 0
         for listener, living in everybody:
@@ -84,12 +84,11 @@ class Drains:
                     self._tell(listener, lifetime, cause, place(number, start))
                 told += 1
                 if not told % PORTION:
-                    yield
+                    yield True
                     if self._standing.get(cause) is not drain:
                         return
-        yield
 
-    async def _go_on(self, portions: Iterator[None]) -> None:
+    async def _go_on(self, portions: Iterator[bool]) -> None:
         """Do a portion each turn."""
         for _ in portions:
             await trio.lowlevel.checkpoint()
