@@ -13,7 +13,7 @@ from trioproxy.clusters.event_log import EventLog
 from trioproxy.clusters.findings import Findings
 from trioproxy.clusters.outliers import Outliers
 from trioproxy.clusters.probe import Probe
-from trioproxy.clusters.readiness import want_of_health
+from trioproxy.clusters.readiness import is_healthy
 from trioproxy.clusters.tcp_dialogue import TcpDialogue
 from trioproxy.config.address import Address
 
@@ -83,7 +83,7 @@ class Watch:
     def _is_in_use(self) -> bool:
         """Whether the cluster was ever connected to, or its first healthy hosts are waited for."""
         used = self._tools.tallies.had_traffic(self._membership.name)
-        return used or bool(want_of_health(self._membership))
+        return used or not is_healthy(self._membership)
 
     def _events(self, path: Path | None) -> EventLog:
         write = self._tools.logs.open(str(path)).write if path is not None else ignore
