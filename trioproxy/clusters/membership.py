@@ -162,7 +162,8 @@ class Membership:
         self._trusted = ()
         self._members = {key: self._flagged(key) for key in listed}
         self._stats.membership_change.add()
-        self._note()
+        self._count()
+        self.changes.note()
         self.listed.note()
 
     def _log_news(self, listed: Mapping[str, Member]) -> None:
@@ -186,22 +187,29 @@ class Membership:
         return marks
 
     def _set_flags(self, key: str) -> None:
-        self._members[key] = self._flagged(key)
-        self._note()
+        before, now = self._members[key], self._flagged(key)
+        self._members[key] = now
+        self._stats.membership_healthy.add(now.healthy - before.healthy)
+        self._stats.membership_degraded.add(serves_in_need(now) - serves_in_need(before))
+        self.changes.note()
 
     def _flagged(self, key: str) -> Member:
         host = self._listing[key]
         return attrs.evolve(host, flags=tuple(sorted({*host.flags, *self._marks[key]})))
 
-    def _note(self) -> None:
-        healthy = [each for each in self._members.values() if each.healthy]
-        self._stats.membership_total.set(len(self._members))
-        self._stats.membership_healthy.set(len(healthy))
-        self._stats.membership_degraded.set(sum(each.degraded for each in healthy))
-        self.changes.note()
+    def _count(self) -> None:
+        members = self._members.values()
+        self._stats.membership_total.set(len(members))
+        self._stats.membership_healthy.set(sum(each.healthy for each in members))
+        self._stats.membership_degraded.set(sum(map(serves_in_need, members)))
 
     def _what_stays(self) -> str:
         return "its hosts stay" if self.discovered else "it has no hosts yet"
+
+
+def serves_in_need(host: Member) -> bool:
+    """Whether it is sent requests only for want of others."""
+    return host.healthy and host.degraded
 
 
 def difference(before: Mapping[str, Member], now: Mapping[str, Member]) -> str:
