@@ -162,7 +162,7 @@ class Membership:
         self._trusted = ()
         self._members = {key: self._flagged(key) for key in listed}
         self._stats.membership_change.add()
-        self._count()
+        self._set_gauges()
         self.changes.note()
         self.listed.note()
 
@@ -197,7 +197,7 @@ class Membership:
         host = self._listing[key]
         return attrs.evolve(host, flags=tuple(sorted({*host.flags, *self._marks[key]})))
 
-    def _count(self) -> None:
+    def _set_gauges(self) -> None:
         members = self._members.values()
         self._stats.membership_total.set(len(members))
         self._stats.membership_healthy.set(sum(each.healthy for each in members))
