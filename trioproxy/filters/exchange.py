@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 from trioproxy.codec.messages import Response
 from trioproxy.filters.bodies import Body, Transform, is_empty, read_whole
 from trioproxy.filters.tunnel import Tunnel
-from trioproxy.wire.body import WholeBody, WireBody
+from trioproxy.wire.body import ArrivingBody, WholeBody
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from trioproxy.accesslog.record import Record
     from trioproxy.codec.messages import Request
+    from trioproxy.drain.lifetime import Lifetime
     from trioproxy.filters.connection import Connection
 
 ResponseBody = Body | Tunnel
@@ -37,6 +38,10 @@ class Stream(Protocol):
         """Send an interim response (1xx)."""
         ...
 
+    def received(self) -> None:
+        """Take note that the last of the request's body has come."""
+        ...
+
     def cut(self) -> None:
         """End the response where it stands, so that the client cannot take it for a whole one."""
         ...
@@ -52,6 +57,7 @@ class Exchange:
     Instead of forwarding it may `respond` itself.
 
     `responded` tells that the response is on its way, `complete` that the client has all of it.
+    `lifetime` is the connection's, or that of its stream where the connection has several.
     """
 
     __slots__ = (
@@ -60,6 +66,7 @@ class Exchange:
         "_received",
         "complete",
         "connection",
+        "lifetime",
         "record",
         "request",
         "request_body",
@@ -74,10 +81,12 @@ class Exchange:
         connection: Connection,
         stream: Stream,
         request: Request,
-        request_body: WholeBody | WireBody,
+        request_body: WholeBody | ArrivingBody,
         record: Record,
+        lifetime: Lifetime | None = None,
     ) -> None:
         self.connection = connection
+        self.lifetime = connection.lifetime if lifetime is None else lifetime
         self.stream = stream
         self.request = request
         self.request_body: Body = request_body

@@ -13,7 +13,7 @@ from trioproxy.errors import ProxyError
 from trioproxy.filters.chain import chain
 from trioproxy.filters.connection import Connection
 from trioproxy.filters.tools import prepared
-from trioproxy.listener.crew import Crew
+from trioproxy.reactor.crew import Crew
 from trioproxy.reactor.transport import Transport
 from trioproxy.stats.downstream import ListenerStats, ListenerWorkerStats
 

@@ -61,7 +61,7 @@ class Dispatch:
         exchange.record.cluster = cluster.name
         self._stats.rq_total.add()
         if plan.idle_timeout is not None:
-            exchange.connection.lifetime.stand(Stand.STREAM, plan.idle_timeout)
+            exchange.lifetime.stand(Stand.STREAM, plan.idle_timeout)
         if plan.changes:
             plan.change(exchange)
         try:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioproxy.codec.websocket import FrameTracker
 from trioproxy.errors import (
     ProxyError,
     TryTimeout,
@@ -17,18 +16,18 @@ from trioproxy.errors import (
     UpstreamReset,
     UpstreamTimeout,
 )
-from trioproxy.filters.goodbye import Goodbye
-from trioproxy.filters.http.attempt import SAFE_TO_REPEAT, Attempt, StaleConnection
+from trioproxy.filters.http.attempt import SAFE_TO_REPEAT
+from trioproxy.filters.http.attempt_http1 import Http1Attempt, StaleConnection
 from trioproxy.filters.http.upload import AnsweredEarly, Upload
-from trioproxy.filters.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from trioproxy.codec.messages import Response
     from trioproxy.filters.exchange import Exchange
+    from trioproxy.filters.http.attempt import Attempt
     from trioproxy.filters.http.plan import Plan
     from trioproxy.filters.http.tools import HttpTools
+    from trioproxy.upstream.bounded import Bounded
     from trioproxy.upstream.cluster import Cluster
-    from trioproxy.upstream.connection import UpstreamConnection
     from trioproxy.upstream.host import Host
 
 
@@ -75,8 +74,8 @@ class Forwarding:
         record.attempts += 1
         record.upstream_host = host.name
         try:
-            with Attempt(
-                self._exchange, self._cluster, host, self._upload, self._tools.codec, self._limit
+            with Http1Attempt(
+                self._exchange, self._cluster, host, self._upload, self._limit, self._tools
             ) as attempt:
                 try:
                     await attempt.send(self._deadline)
@@ -84,7 +83,7 @@ class Forwarding:
                     await self._duplex(attempt)
                     return True
                 response = await attempt.receive()
-                attempt.connection.when = inf
+                attempt.unlimit()
                 if self._replaces(response, host):
                     return False
                 await self._deliver(attempt, response)
@@ -116,9 +115,9 @@ class Forwarding:
         """Take the rest of the request up while the response already comes down."""
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._finish_upload, attempt)
+                nursery.start_soon(attempt.finish)
                 response = await attempt.receive()
-                attempt.connection.when = inf
+                attempt.unlimit()
                 await self._deliver(attempt, response)
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
@@ -127,22 +126,16 @@ class Forwarding:
                 raise
             raise first_of(failures) from None  # by itself: who cancelled us will do so again
 
-    async def _finish_upload(self, attempt: Attempt) -> None:
-        try:
-            await self._upload.finish(attempt.connection.transport, attempt.received)
-        except UpstreamReset:
-            return  # the host reads no more; whatever it answered is still there to be read
-
-    def _limit(self, connection: UpstreamConnection) -> None:
-        """Bound what is waited for on this connection, which is the response head in the end."""
+    def _limit(self, waiting: Bounded) -> None:
+        """Bound what is waited for at the host, which is the response head in the end."""
         plan = self._plan
         if self._deadline == inf:
             self._deadline = self._cluster.sweep.later(plan.timeout)
-        connection.wait_until(self._deadline, UpstreamTimeout)
+        waiting.wait_until(self._deadline, UpstreamTimeout)
         if plan.retry is not None and plan.retry.per_try_timeout is not None:
             until = self._cluster.sweep.later(plan.retry.per_try_timeout)
             if until < self._deadline:
-                connection.wait_until(until, TryTimeout)
+                waiting.wait_until(until, TryTimeout)
 
     async def _deliver(self, attempt: Attempt, response: Response) -> None:
         exchange, record = self._exchange, self._exchange.record
@@ -153,13 +146,7 @@ class Forwarding:
             return
         if not exchange.request.upgrade:
             raise UpstreamProtocolError("switches protocols though nobody asked it to")
-        held, attempt.reader.pending = attempt.reader.pending, b""
-        attempt.reader.received -= len(held)  # it is counted with what flows
-        code = self._tools.websocket_close_code
-        websocket = exchange.request.upgrade.lower() == "websocket"
-        goodbye = Goodbye(code, FrameTracker(), FrameTracker()) if websocket else None
-        tunnel = Tunnel(attempt.connection, held, self._tools.tunnel_idle_timeout, goodbye)
-        await exchange.send(response, tunnel)
+        await exchange.send(response, attempt.tunnel())
 
     @property
     def _repeatable(self) -> bool:

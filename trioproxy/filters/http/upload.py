@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trioproxy.codec.body import encode_chunk, encode_trailers
 from trioproxy.errors import UpstreamReset
 from trioproxy.reactor.epoll import IN, OUT
-from trioproxy.wire.body import WholeBody, WireBody
+from trioproxy.wire.body import ArrivingBody, WholeBody, WireBody
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable
@@ -61,8 +61,8 @@ class Upload:
             self._whole = len(self.first) <= REPLAY_SIZE
             self.done = True
             return
-        self._touch = exchange.connection.lifetime.touch
-        if not isinstance(body, WireBody):
+        self._touch = exchange.lifetime.touch
+        if not isinstance(body, ArrivingBody):
             request.content_length = None
             request.chunked = True
         self._chunked = request.chunked
@@ -119,7 +119,7 @@ class Upload:
 
     async def _write_end(self, body: AsyncIterable[bytes], upstream: Transport) -> None:
         if self._chunked:
-            trailers = body.trailers if isinstance(body, WireBody) else None
+            trailers = body.trailers if isinstance(body, ArrivingBody) else None
             await self._write(encode_trailers(trailers), upstream, watch=False)
         self.done = True
 
