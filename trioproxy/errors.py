@@ -135,3 +135,12 @@ class FilterFailed(ProxyError):
 
     status = 500
     flag = "FF"
+
+
+def first_of(failures: BaseExceptionGroup[ProxyError]) -> ProxyError:
+    """Return the failure that a nursery wrapped, the first one where there are several."""
+    found: BaseException = failures
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    assert isinstance(found, ProxyError)
+    return found

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 import attrs
 
 from trioproxy.config.address import Address
+from trioproxy.config.http2 import UPSTREAM, Http2Options
 from trioproxy.config.marks import Count, Declares, Invalid, Later, Length, Name, Range, Unique
 from trioproxy.config.units import Seconds
 
@@ -50,9 +51,11 @@ class Cluster:
         tuple[Endpoint, ...], Length(1), Unique(("address",)), "Its upstream addresses"
     ]
     connect_timeout: Annotated[Seconds, "Until a connection stands"] = 5.0
-    protocol: Annotated[Literal["http1"], Later(("http2",)), "What is spoken to the endpoints"] = (
-        "http1"
-    )
+    protocol: Annotated[
+        Literal["http1", "http2"],
+        "What is spoken to the endpoints; `http2`: from the first byte on",
+    ] = "http1"
+    http2_options: Annotated[Http2Options, "For `protocol: http2`"] = UPSTREAM
     lb_policy: Annotated[
         Literal["round_robin", "least_request", "random"],
         Later(("ring_hash", "maglev")),

@@ -17,7 +17,7 @@ from trioproxy.filters.exchange import Exchange, reason_phrase
 from trioproxy.filters.goodbye import Goodbye
 from trioproxy.filters.handover import Moving
 from trioproxy.filters.http1_response import ResponseWriter
-from trioproxy.filters.offer import HTTP1, Offer, to_bytes
+from trioproxy.filters.offer import HTTP1, TUNNEL, Offer, to_bytes
 from trioproxy.filters.tunnel import Tunnel
 from trioproxy.reactor.epoll import GONE
 from trioproxy.wire.body import WholeBody, WireBody, body_of
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from trioproxy.filters.handover import Inheritance
     from trioproxy.filters.http_managing import HttpManaging
 
+PREFACE_HEAD = b"PRI * HTTP/2.0"  # RFC 9113 section 3.4: it is made to be no HTTP/1 request
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 PROTOCOLS = ("HTTP/1.0", "HTTP/1.1")
 
@@ -37,12 +38,14 @@ class Http1Connection:
     """Reads requests, has the manager run each through its filters, and keeps the connection."""
 
     __slots__ = (
+        "_counted",
         "_first",
         "_parting",
         "_writer",
         "connection",
         "exchange",
         "manager",
+        "preface",
         "reader",
         "requests",
         "transport",
@@ -58,6 +61,8 @@ class Http1Connection:
         self._first = self.requests + 1
         self.exchange: Exchange | None = None
         self._parting = False
+        self._counted = False
+        self.preface = b""
         self._writer = ResponseWriter(self)
         self.transport.on_hangup = self._hung_up
         connection.lifetime.mover = self._move
@@ -65,17 +70,32 @@ class Http1Connection:
     def __repr__(self) -> str:
         return f"<Http1Connection {self.connection.id}, request count {self.requests}>"
 
+    @property
+    def busy(self) -> bool:
+        """Whether it is in the middle of an exchange."""
+        return self.exchange is not None
+
     async def serve(self) -> None:
-        """Serve until either side has enough; raises OSError of the client's socket."""
+        """Serve until either side has enough; raises OSError of the client's socket.
+
+        Where the client turns out to speak HTTP/2, what it has said of it is in `preface`.
+        """
         received = self.manager.stats.downstream_cx_rx_bytes_total
+        inheritance = self.connection.inheritance
         try:
+            if inheritance is not None and inheritance.offer.kind == TUNNEL:
+                await self._resume(inheritance)
+                return
             while await self._serve_one():
                 received.add(self.reader.take_count())
         except trio.Cancelled:
             self._say_why()
             raise
         finally:
-            received.add(self.reader.take_count())
+            if not self.preface:
+                received.add(self.reader.take_count())
+            if self._counted:
+                self.manager.stats.downstream_cx_http1_active.add(-1)
 
     async def _serve_one(self) -> bool:
         """Serve the next request; returns whether another may follow."""
@@ -100,7 +120,7 @@ class Http1Connection:
             self.transport.look_ahead()  # later ones come behind a look of the reactor
         if self.transport.hangup and not body.done:
             self._hung_up(0)
-        await manager.run(exchange)
+        await manager.run(exchange, manager.stats.downstream_rq_http1_total)
         if exchange.complete:
             self.exchange = None
         if writer.keep_alive and body.done:
@@ -121,7 +141,14 @@ class Http1Connection:
         manager = self.manager
         try:
             head = await self.reader.head(manager.max_request_headers, self._begun)
-            return None if head is None else manager.codec.parse_request(head)
+            if head is None:
+                return None
+            if not self._counted:
+                if head == PREFACE_HEAD and manager.detects_http2:
+                    self.preface = PREFACE_HEAD + HEAD_END + self.reader.pending
+                    return None
+                self._count()
+            return manager.codec.parse_request(head)
         except HeadTooLarge:
             await self._refuse(431, "request headers too large")
         except MalformedMessage as error:
@@ -129,6 +156,14 @@ class Http1Connection:
         except Truncated:
             self.manager.stats.downstream_cx_protocol_error.add()
         return None
+
+    def _count(self) -> None:
+        """Count a connection as one of HTTP/1: now that it has said something, it is known."""
+        stats = self.manager.stats
+        self._counted = True
+        if self.connection.inheritance is None:
+            stats.downstream_cx_http1_total.add()
+        stats.downstream_cx_http1_active.add()
 
     def _move(self) -> None:
         """Offer it to the next generation now, if it is idle; if not, that comes before it is."""
@@ -142,12 +177,13 @@ class Http1Connection:
         offer = Offer(HTTP1, connection.listener, connection.lifetime.age, requests=self.requests)
         return await self.manager.tools.handover.offer(connection, offer)
 
-    async def resume(self, inheritance: Inheritance) -> None:
+    async def _resume(self, inheritance: Inheritance) -> None:
         """Go on with a tunnel of the previous generation; raises DownstreamClosed, UpstreamReset.
 
         It is logged at its end, here.
         """
         offer, manager = inheritance.offer, self.manager
+        self._count()
         cluster = manager.tools.clusters[offer.cluster]
         host = cluster.host_named(offer.host)
         assert host is not None
@@ -224,7 +260,7 @@ class Http1Connection:
         record = self._record(None)
         record.flag("DPE")
         record.status, record.details = status, detail
-        self.manager.begin()
+        self.manager.begin(self.manager.stats.downstream_rq_http1_total)
         try:
             await self.transport.send(self._local_answer(status))
         finally:
@@ -258,7 +294,7 @@ class Http1Connection:
         """A request head took too long to come in: answer what there is of it."""
         manager, record = self.manager, self._record(None)
         manager.stats.downstream_rq_header_timeout.add()
-        manager.begin()
+        manager.begin(manager.stats.downstream_rq_http1_total)
         record.status, record.details = 408, "request_header_timeout"
         self._answer_nowait(408)
         manager.finish(record)

@@ -32,7 +32,15 @@ class ResponseWriter:
     say anything to.
     """
 
-    __slots__ = ("_client", "_codec", "_request_body", "_sent", "_transport", "keep_alive", "over")
+    __slots__ = (
+        "_client",
+        "_codec",
+        "_request_body",
+        "_sent",
+        "_transport",
+        "keep_alive",
+        "over",
+    )
 
     _request_body: WholeBody | WireBody
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trioproxy.drain.lifetime import Stand
+from trioproxy.errors import UpstreamReset
+from trioproxy.filters.ends import TransportEnd, join
 from trioproxy.filters.relay import Relay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trioproxy.accesslog.record import Record
+    from trioproxy.drain.lifetime import Lifetime
     from trioproxy.filters.connection import Connection
+    from trioproxy.filters.ends import End
     from trioproxy.filters.goodbye import Goodbye
     from trioproxy.filters.offer import Offer
     from trioproxy.filters.tools import Tools
@@ -76,3 +80,18 @@ class Tunnel:
             goodbye=self.goodbye,
         )
         await relay.run()
+
+    async def join(self, client: End, lifetime: Lifetime, record: Record) -> None:
+        """Let bytes flow to a client that is no socket; raises DownstreamClosed, UpstreamReset."""
+        stats = self.connection.cluster.stats
+        lifetime.stand(Stand.FLOW, self.idle_timeout)
+
+        def progress(forth: int, back: int) -> None:
+            lifetime.touch()
+            record.bytes_received += forth
+            record.bytes_sent += back
+            stats.upstream_cx_tx_bytes_total.add(forth)
+            stats.upstream_cx_rx_bytes_total.add(back)
+
+        upstream = TransportEnd(self.connection.transport, self.held, UpstreamReset)
+        await join(client, upstream, progress)

@@ -15,6 +15,7 @@ from trioproxy.errors import (
     UpstreamProtocolError,
     UpstreamReset,
     UpstreamTimeout,
+    first_of,
 )
 from trioproxy.filters.http.attempt import SAFE_TO_REPEAT
 from trioproxy.filters.http.attempt_http1 import Http1Attempt, StaleConnection
@@ -194,12 +195,3 @@ class Forwarding:
             stats.upstream_rq_rx_reset.add()
         elif isinstance(failure, UpstreamProtocolError):
             stats.upstream_cx_protocol_error.add()
-
-
-def first_of(failures: BaseExceptionGroup[ProxyError]) -> ProxyError:
-    """Return the failure that a nursery wrapped, the first one where there are several."""
-    found: BaseException = failures
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    assert isinstance(found, ProxyError)
-    return found
