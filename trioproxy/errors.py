@@ -89,6 +89,20 @@ class UpstreamReset(UpstreamError):
     retry_on = "reset"
 
 
+class StaleConnection(UpstreamReset):
+    """A kept connection turned out to be closed: the host has probably not seen the request."""
+
+
+class StreamCut(UpstreamReset):
+    """The upstream reset the stream of an exchange; its connection goes on."""
+
+    flag = "UR"
+
+
+class RequestRefused(StreamCut):
+    """The upstream says that it has done nothing for the request: any can be sent again."""
+
+
 class UpstreamProtocolError(UpstreamError):
     """What the upstream sent is not a well-framed response."""
 

@@ -18,7 +18,7 @@ from trioproxy.filters.goodbye import Goodbye
 from trioproxy.filters.handover import Moving
 from trioproxy.filters.http1_response import ResponseWriter
 from trioproxy.filters.offer import HTTP1, TUNNEL, Offer, to_bytes
-from trioproxy.filters.tunnel import Tunnel
+from trioproxy.filters.tunnel import SocketTunnel
 from trioproxy.reactor.epoll import GONE
 from trioproxy.wire.body import WholeBody, WireBody, body_of
 from trioproxy.wire.reader import HEAD_END, HeadTooLarge, Reader, Truncated
@@ -190,7 +190,7 @@ class Http1Connection:
         upstream = cluster.adopt(host, inheritance.take_socket())
         frames = [FrameTracker.at(state) for state in offer.frames]
         goodbye = Goodbye(manager.config.websocket_close_code, *frames) if frames else None
-        tunnel = Tunnel(upstream, to_bytes(offer.back), manager.tunnel_idle_timeout, goodbye)
+        tunnel = SocketTunnel(upstream, to_bytes(offer.back), manager.tunnel_idle_timeout, goodbye)
         record = Record.of(offer.facts, perf_counter())
         head = to_bytes(offer.head)
         record.request = manager.codec.parse_request(head.removesuffix(HEAD_END))

@@ -7,10 +7,12 @@ from base64 import b64encode
 from hashlib import sha1
 from typing import TYPE_CHECKING
 
+from trioproxy.codec.messages import Request, Response
 from trioproxy.errors import UpstreamProtocolError
+from trioproxy.headers import Headers
 
 if TYPE_CHECKING:
-    from trioproxy.codec.messages import Request, Response
+    from trioproxy.headers import Field
 
 KEY, ACCEPT = b"sec-websocket-key", b"sec-websocket-accept"
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -30,12 +32,10 @@ class Handshake:
     def check(self, response: Response) -> None:
         """Make a response that switches one to CONNECT; raises UpstreamProtocolError."""
         if self._accept is not None:
-            given = [value for name, value in response.headers.fields if name == ACCEPT]
+            given, rest = taken_out(response.headers, ACCEPT)
             if response.status == 101 and given != [self._accept]:
                 raise UpstreamProtocolError("the WebSocket's key is not the one that was sent")
-            response.headers.fields = [
-                field for field in response.headers.fields if field[0] != ACCEPT
-            ]
+            response.headers.fields = rest
         response.status, response.reason, response.upgrade = 200, "", ""
 
 
@@ -46,6 +46,41 @@ def handshake(request: Request) -> Handshake:
     if request.upgrade != "websocket":
         return Handshake(None)
     key = b64encode(os.urandom(16))
-    fields = [field for field in request.headers.fields if field[0] != KEY]
-    request.headers.fields = [*fields, (KEY, key)]
-    return Handshake(b64encode(sha1(key + GUID).digest()))
+    request.headers.fields = [*taken_out(request.headers, KEY)[1], (KEY, key)]
+    return Handshake(accept(key))
+
+
+def extended(request: Request) -> Request:
+    """Return the CONNECT (RFC 8441) that asks an HTTP/2 server for a request's upgrade."""
+    return Request(
+        method="CONNECT",
+        path=request.path,
+        authority=request.authority,
+        scheme=request.scheme,
+        upgrade=request.upgrade,
+        headers=Headers(taken_out(request.headers, KEY)[1]),
+    )
+
+
+def switched(request: Request, response: Response) -> Response:
+    """Return what an HTTP/1.1 server would have answered to a request that upgrades."""
+    fields = taken_out(response.headers, ACCEPT)[1]
+    for key in taken_out(request.headers, KEY)[0]:
+        fields.append((ACCEPT, accept(key)))
+    return Response(
+        status=101,
+        reason="Switching Protocols",
+        upgrade=request.upgrade,
+        headers=Headers(fields),
+    )
+
+
+def accept(key: bytes) -> bytes:
+    """Return the answer to a WebSocket's key (RFC 6455 section 4.2.2)."""
+    return b64encode(sha1(key + GUID).digest())
+
+
+def taken_out(headers: Headers, name: bytes) -> tuple[list[bytes], list[Field]]:
+    """Return the values of `name`, and the fields that are left without it."""
+    values = [value for each, value in headers.fields if each == name]
+    return values, [field for field in headers.fields if field[0] != name]

@@ -83,7 +83,7 @@ async def open_plane(config: Config, writer: Writer, origin: Origin) -> AsyncIte
     async with open_reactor() as reactor, trio.open_nursery() as connections:
         sweep = Sweep(reactor)
         with AccessLogs(LogCounter(writer)) as files, PipePool() as pipes:
-            lent = ClusterTools(reactor, sweep, writer, rng)
+            lent = ClusterTools(reactor, sweep, writer, rng, connections)
             clusters = {each.name: Cluster(each, lent) for each in config.clusters}
             tools = Tools(
                 reactor,

@@ -25,6 +25,7 @@ class ClusterStats(Family):
     upstream_cx_total: Counter
     upstream_cx_active: Gauge
     upstream_cx_http1_total: Counter
+    upstream_cx_http2_total: Counter
     upstream_cx_connect_fail: Counter
     upstream_cx_connect_timeout: Counter
     upstream_cx_connect_attempts_exceeded: Counter

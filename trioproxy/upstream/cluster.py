@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trioproxy.codec.h2.codec import Codec as Http2Codec
 from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow, UpstreamTimeout
 from trioproxy.reactor.epoll import IN
 from trioproxy.reactor.transport import Transport
+from trioproxy.stats.http2 import Http2Stats
 from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, HostStats
 from trioproxy.upstream.breaker import Breaker
 from trioproxy.upstream.connection import UpstreamConnection, connect
 from trioproxy.upstream.host import Host
+from trioproxy.upstream.http2_pool import Http2Pool
 from trioproxy.upstream.lb import Balancer
 
 if TYPE_CHECKING:
@@ -44,6 +47,10 @@ class Cluster:
         self.pending = Breaker(limits.max_pending_requests, full.rq_pending_open)
         self.requests = Breaker(limits.max_requests, full.rq_open)
         self.retries = Breaker(limits.max_retries, full.rq_retry_open)
+        self.speaks_http2 = cluster.protocol == "http2"
+        self._tools = tools
+        self._http2_codec = Http2Codec()
+        self._http2_stats = Http2Stats(tools.stats, f"cluster.{cluster.name}.http2")
         self._waiting = trio.lowlevel.ParkingLot()
         self._idle_timeout = cluster.idle_timeout or inf
         self._max_requests = cluster.max_requests_per_connection or inf
@@ -91,12 +98,20 @@ class Cluster:
                 connection = await self.connect(host, until)
                 self.stats.upstream_cx_http1_total.add()
                 return connection
-            await self._wait(until)
+            await self.wait(until, self._waiting)
+
+    def http2(self, host: Host) -> Http2Pool:
+        """Return the HTTP/2 connections to the host."""
+        if host.pool is None:
+            host.pool = Http2Pool(
+                self, host, self._tools.connections, self._http2_codec, self._http2_stats
+            )
+        return host.pool
 
     def release(self, connection: UpstreamConnection) -> None:
         """Take back a connection whose exchange is complete, for the next one or to close it."""
         now = self.sweep.clock.now
-        if self._is_worn(connection, now) or not connection.settle():
+        if self.is_worn(connection, now) or not connection.settle():
             connection.close()
             return
         connection.idle = True
@@ -106,7 +121,8 @@ class Cluster:
         if self.pending.active:
             self._waiting.unpark()
 
-    def _is_worn(self, connection: UpstreamConnection, now: float) -> bool:
+    def is_worn(self, connection: UpstreamConnection, now: float) -> bool:
+        """Count and tell whether a connection has served as much, or as long, as it may."""
         if connection.requests >= self._max_requests:
             self.stats.upstream_cx_max_requests.add()
             return True
@@ -140,7 +156,8 @@ class Cluster:
                 return True
         return False
 
-    async def _wait(self, until: float) -> None:
+    async def wait(self, until: float, lot: trio.lowlevel.ParkingLot) -> None:
+        """Wait in `lot` for a connection; raises UpstreamOverflow, UpstreamTimeout at `until`."""
         if not self.pending.admits:
             self.stats.upstream_rq_pending_overflow.add()
             raise UpstreamOverflow("too many requests wait for a connection")
@@ -148,7 +165,7 @@ class Cluster:
         self.stats.upstream_rq_pending_active.add()
         try:
             with self.pending.hold(), trio.move_on_at(until) as limit:
-                await self._waiting.park()
+                await lot.park()
             if limit.cancelled_caught:
                 raise UpstreamTimeout
         finally:

@@ -9,12 +9,13 @@ if TYPE_CHECKING:
     from trioproxy.config.cluster import Endpoint
     from trioproxy.stats.upstream import HostStats
     from trioproxy.upstream.connection import UpstreamConnection
+    from trioproxy.upstream.http2_pool import Http2Pool
 
 
 class Host:
     """An address with its weight, its health, what is in flight and the idle connections to it."""
 
-    __slots__ = ("active", "address", "healthy", "idle", "name", "stats", "weight")
+    __slots__ = ("active", "address", "healthy", "idle", "name", "pool", "stats", "weight")
 
     def __init__(self, endpoint: Endpoint, stats: HostStats) -> None:
         self.address: Address = endpoint.address
@@ -23,6 +24,7 @@ class Host:
         self.healthy = True
         self.active = 0
         self.idle: list[UpstreamConnection] = []
+        self.pool: Http2Pool | None = None
         self.stats = stats
 
     def begin(self) -> None:

@@ -9,6 +9,8 @@ import attrs
 if TYPE_CHECKING:
     from random import Random
 
+    import trio
+
     from trioproxy.drain.sweep import Sweep
     from trioproxy.reactor.epoll import Reactor
     from trioproxy.stats.writer import Writer
@@ -16,9 +18,10 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class ClusterTools:
-    """The worker's reactor, sweep, statistics and chance."""
+    """The worker's reactor, sweep, statistics and chance; a nursery for what outlives exchanges."""
 
     reactor: Reactor
     sweep: Sweep
     stats: Writer
     rng: Random
+    connections: trio.Nursery

@@ -34,7 +34,7 @@ class Multiplex:
     """Drives `codec` on `transport`; what comes is handed to `handle`, event by event.
 
     `received` and `sent` count bytes; `over` has the task end once all is written; `ended` tells
-    that the peer has closed.
+    that the peer has closed, `heard` is set with whatever comes.
     """
 
     __slots__ = (
@@ -46,6 +46,7 @@ class Multiplex:
         "_woken",
         "codec",
         "ended",
+        "heard",
         "over",
         "received",
         "sent",
@@ -67,6 +68,7 @@ class Multiplex:
         self.sent = 0
         self.over = False
         self.ended = False
+        self.heard = False
 
     def __repr__(self) -> str:
         return f"<Multiplex {self.codec.streams} streams, {len(self._unsent)} bytes unsent>"
@@ -127,6 +129,7 @@ class Multiplex:
         data = self.transport.receive_nowait(READ_SIZE)
         if data:
             self.received += len(data)
+            self.heard = True
             self._take(data)
         elif data is not None:
             self.ended = True

@@ -110,6 +110,8 @@ class Stream:
 
     __slots__ = ("_windows", "body", "error", "multiplex", "number")
 
+    multiplex: Multiplex
+
     def __init__(self, multiplex: Multiplex, number: int) -> None:
         self.multiplex = multiplex
         self.number = number

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from trioproxy.codec.messages import Response
     from trioproxy.filters.exchange import Exchange
+    from trioproxy.filters.http.tools import HttpTools
     from trioproxy.filters.http.upload import Upload
     from trioproxy.filters.tunnel import Tunnel
     from trioproxy.upstream.bounded import Bounded
@@ -28,13 +29,15 @@ SAFE_TO_REPEAT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 class Attempt:
     """A request at `host`, whatever HTTP version it speaks; leaving the block lets go of the host.
 
-    `limit` is called with what is waited for when the request is all here. `body` is set once the
-    `response` has come.
+    `limit` is called with what is waited for when the request is all here. `begun` tells that it
+    has a connection; `body` is set once the `response` has come.
     """
 
     __slots__ = (
         "_limit",
         "_started",
+        "_tools",
+        "begun",
         "body",
         "cluster",
         "exchange",
@@ -46,14 +49,22 @@ class Attempt:
     body: WholeBody | ArrivingBody
 
     def __init__(
-        self, exchange: Exchange, cluster: Cluster, host: Host, upload: Upload, limit: Limit
+        self,
+        exchange: Exchange,
+        cluster: Cluster,
+        host: Host,
+        upload: Upload,
+        limit: Limit,
+        tools: HttpTools,
     ) -> None:
         self._limit = limit
+        self._tools = tools
         self._started = perf_counter()
         self.exchange = exchange
         self.cluster = cluster
         self.host = host
         self.upload = upload
+        self.begun = False
         self.response: Response | None = None
 
     def __repr__(self) -> str:
@@ -73,14 +84,14 @@ class Attempt:
     ) -> None:
         stats, response = self.cluster.stats, self.response
         stats.upstream_rq_active.add(-1)
-        begun = self.leave(clean=kind is None)
+        self.leave(clean=kind is None)
         if response is not None:
             stats.upstream_rq_response(response.status)
             stats.upstream_rq_time.record((perf_counter() - self._started) * 1000)
             self.host.end(succeeded=response.status < 500)
         else:
             self.host.end(succeeded=False)
-            if not begun and not isinstance(error, UpstreamError):
+            if not self.begun and not isinstance(error, UpstreamError):
                 stats.upstream_rq_cancelled.add()
 
     async def send(self, until: float) -> None:
@@ -109,6 +120,6 @@ class Attempt:
         """Return what is left of the connection once the host has switched protocols."""
         raise NotImplementedError
 
-    def leave(self, *, clean: bool) -> bool:
-        """Let go of the connection; returns whether there was one."""
+    def leave(self, *, clean: bool) -> None:
+        """Let go of the connection, if there is one."""
         raise NotImplementedError

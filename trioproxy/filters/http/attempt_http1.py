@@ -7,29 +7,19 @@ from typing import TYPE_CHECKING
 
 from trioproxy.codec.errors import MalformedMessage
 from trioproxy.codec.websocket import FrameTracker
-from trioproxy.errors import UpstreamProtocolError, UpstreamReset
+from trioproxy.errors import StaleConnection, UpstreamProtocolError, UpstreamReset
 from trioproxy.filters.goodbye import Goodbye
 from trioproxy.filters.http.attempt import SAFE_TO_REPEAT, Attempt
-from trioproxy.filters.tunnel import Tunnel
+from trioproxy.filters.tunnel import SocketTunnel, Tunnel
 from trioproxy.wire.body import body_of
 from trioproxy.wire.reader import HeadTooLarge, Reader, Truncated
 
 if TYPE_CHECKING:
     from trioproxy.codec.messages import Response
-    from trioproxy.filters.exchange import Exchange
-    from trioproxy.filters.http.attempt import Limit
-    from trioproxy.filters.http.tools import HttpTools
-    from trioproxy.filters.http.upload import Upload
-    from trioproxy.upstream.cluster import Cluster
     from trioproxy.upstream.connection import UpstreamConnection
-    from trioproxy.upstream.host import Host
 
 MAX_RESPONSE_HEAD = 60 * 1024
 RESPONSE_SIZE = 80 * 1024  # a head and a body of 64 KiB, in one piece where it came as one
-
-
-class StaleConnection(UpstreamReset):
-    """A kept connection turned out to be closed: the host has probably not seen the request."""
 
 
 class Http1Attempt(Attempt):
@@ -38,29 +28,15 @@ class Http1Attempt(Attempt):
     It is kept only where both messages are complete.
     """
 
-    __slots__ = ("_kept", "_leased", "_tools", "connection", "reader")
+    __slots__ = ("_kept", "connection", "reader")
 
     connection: UpstreamConnection
     reader: Reader
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        cluster: Cluster,
-        host: Host,
-        upload: Upload,
-        limit: Limit,
-        tools: HttpTools,
-    ) -> None:
-        super().__init__(exchange, cluster, host, upload, limit)
-        self._tools = tools
-        self._kept = False
-        self._leased = False
-
-    def leave(self, *, clean: bool) -> bool:
-        """Give the connection back, or close it; returns whether there was one."""
-        if not self._leased:
-            return False
+    def leave(self, *, clean: bool) -> None:
+        """Give the connection back, or close it."""
+        if not self.begun:
+            return
         connection, reader, response = self.connection, self.reader, self.response
         self.cluster.stats.upstream_cx_tx_bytes_total.add(self.upload.take_count())
         self.cluster.stats.upstream_cx_rx_bytes_total.add(reader.received)
@@ -79,14 +55,13 @@ class Http1Attempt(Attempt):
             if clean and response is not None and not response.keep_alive:
                 self.cluster.stats.upstream_cx_close_notify.add()
             connection.close(abort=not clean)
-        return True
 
     async def send(self, until: float) -> None:
         """Lease a connection, `until` then, and send the request."""
         request, upload, host = self.exchange.request, self.upload, self.host
         connection = self.cluster.take_idle(host) or await self.cluster.lease(host, until)
         self.connection = connection
-        self._leased = True
+        self.begun = True
         self.reader = Reader(connection.transport, RESPONSE_SIZE)
         self._kept = connection.requests > 0
         connection.requests += 1
@@ -154,7 +129,7 @@ class Http1Attempt(Attempt):
         code = self._tools.websocket_close_code
         websocket = request.upgrade.lower() == "websocket"
         goodbye = Goodbye(code, FrameTracker(), FrameTracker()) if websocket else None
-        return Tunnel(self.connection, held, self._tools.tunnel_idle_timeout, goodbye)
+        return SocketTunnel(self.connection, held, self._tools.tunnel_idle_timeout, goodbye)
 
     def _reset(self, detail: str) -> UpstreamReset:
         if self._kept and not self.reader.received:

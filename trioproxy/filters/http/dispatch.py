@@ -10,7 +10,7 @@ from trioproxy.drain.lifetime import Stand
 from trioproxy.errors import NoRoute, UpstreamError, UpstreamOverflow
 from trioproxy.filters.http.forward import Forwarding
 from trioproxy.filters.http.plan import Plan, Plans
-from trioproxy.filters.tunnel import Tunnel
+from trioproxy.filters.tunnel import SocketTunnel
 
 if TYPE_CHECKING:
     from trioproxy.filters.chain import Forward
@@ -90,7 +90,7 @@ class Dispatch:
         exchange.record.upstream_host = host.name
         connection = await cluster.connect(host)
         try:
-            tunnel = Tunnel(connection, b"", self._tools.tunnel_idle_timeout)
+            tunnel = SocketTunnel(connection, b"", self._tools.tunnel_idle_timeout)
             await exchange.send(Response(status=200, reason="OK", bodiless=True), tunnel)
         except BaseException:
             connection.close(abort=True)

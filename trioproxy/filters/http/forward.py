@@ -10,6 +10,8 @@ import trio
 
 from trioproxy.errors import (
     ProxyError,
+    RequestRefused,
+    StaleConnection,
     TryTimeout,
     UpstreamError,
     UpstreamProtocolError,
@@ -18,7 +20,8 @@ from trioproxy.errors import (
     first_of,
 )
 from trioproxy.filters.http.attempt import SAFE_TO_REPEAT
-from trioproxy.filters.http.attempt_http1 import Http1Attempt, StaleConnection
+from trioproxy.filters.http.attempt_http1 import Http1Attempt
+from trioproxy.filters.http.attempt_http2 import Http2Attempt
 from trioproxy.filters.http.upload import AnsweredEarly, Upload
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from trioproxy.upstream.bounded import Bounded
     from trioproxy.upstream.cluster import Cluster
     from trioproxy.upstream.host import Host
+
+MOST_REPEATS = 3  # of a request that no host has looked at, however often they refuse it
 
 
 class Forwarding:
@@ -44,6 +49,7 @@ class Forwarding:
         "_deadline",
         "_exchange",
         "_plan",
+        "_repeats",
         "_retrying",
         "_tools",
         "_tried",
@@ -59,6 +65,7 @@ class Forwarding:
         self._deadline = cluster.sweep.later(plan.timeout) if self._upload.done else inf
         self._tried: list[Host] = []
         self._retrying = False
+        self._repeats = 0
 
     async def run(self) -> None:
         """Bring the response to the client; raises the ProxyError of the last attempt."""
@@ -75,9 +82,7 @@ class Forwarding:
         record.attempts += 1
         record.upstream_host = host.name
         try:
-            with Http1Attempt(
-                self._exchange, self._cluster, host, self._upload, self._limit, self._tools
-            ) as attempt:
+            with self._begin(host) as attempt:
                 try:
                     await attempt.send(self._deadline)
                 except AnsweredEarly:
@@ -89,17 +94,31 @@ class Forwarding:
                     return False
                 await self._deliver(attempt, response)
                 return True
-        except StaleConnection:
-            self._cluster.drop_idle(host)  # where one is stale, so are the others
-            if not self._repeatable or self._exchange.request.method not in SAFE_TO_REPEAT:
-                raise
-            return await self._attempt(host)
         except UpstreamError as failure:
+            if self._unseen(failure, host):
+                return await self._attempt(host)
+            if isinstance(failure, StaleConnection):
+                raise
             record.upstream_failure = str(failure)
             self._count(host, failure)
             if not self._again(host, wanted=self._wants_after(failure)):
                 raise
             return False
+
+    def _begin(self, host: Host) -> Attempt:
+        kind = Http2Attempt if self._cluster.speaks_http2 else Http1Attempt
+        return kind(self._exchange, self._cluster, host, self._upload, self._limit, self._tools)
+
+    def _unseen(self, failure: UpstreamError, host: Host) -> bool:
+        """Whether to try again unasked: the host has not seen the request, or not looked at it."""
+        if isinstance(failure, StaleConnection):
+            self._cluster.drop_idle(host)  # where one is stale, so are the others
+            if self._exchange.request.method not in SAFE_TO_REPEAT:
+                return False
+        elif not isinstance(failure, RequestRefused):
+            return False
+        self._repeats += 1
+        return self._repeatable and self._repeats <= MOST_REPEATS
 
     def _replaces(self, response: Response, host: Host) -> bool:
         """Whether another try is to be made instead of passing this response on."""

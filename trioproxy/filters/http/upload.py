@@ -34,23 +34,23 @@ class Upload:
     """
 
     __slots__ = (
-        "_body",
         "_chunked",
-        "_touch",
         "_unsent",
         "_whole",
         "begun",
         "done",
         "first",
+        "rest",
+        "touch",
         "written",
     )
 
-    _touch: Callable[[], None]
+    touch: Callable[[], None]
 
     def __init__(self, exchange: Exchange) -> None:
         request, body = exchange.request, exchange.request_body
         self._unsent = memoryview(b"")
-        self._body: AsyncIterable[bytes] | None = None
+        self.rest: AsyncIterable[bytes] | None = None
         self.begun = False
         self.written = 0
         if type(body) is WholeBody:
@@ -61,14 +61,14 @@ class Upload:
             self._whole = len(self.first) <= REPLAY_SIZE
             self.done = True
             return
-        self._touch = exchange.lifetime.touch
+        self.touch = exchange.lifetime.touch
         if not isinstance(body, ArrivingBody):
             request.content_length = None
             request.chunked = True
         self._chunked = request.chunked
         self.first = b""
         self._whole = self.done = False
-        self._body = body
+        self.rest = body
 
     @property
     def repeatable(self) -> bool:
@@ -83,13 +83,13 @@ class Upload:
     async def send(self, head: bytes, upstream: Transport, received: Received) -> None:
         """Send the head and the body to its end; raises AnsweredEarly, UpstreamReset."""
         self.begun = True
-        if not isinstance(self._body, WireBody):
-            await self._write(head + self.first, upstream, watch=self._body is not None)
-            if self._body is not None:
+        if not isinstance(self.rest, WireBody):
+            await self._write(head + self.first, upstream, watch=self.rest is not None)
+            if self.rest is not None:
                 raise AnsweredEarly  # a filter's body may wait for anything: leave it to `finish`
             return
-        await self._send_pieces(head, self._body, upstream, received)
-        await self._write_end(self._body, upstream)
+        await self._send_pieces(head, self.rest, upstream, received)
+        await self._write_end(self.rest, upstream)
 
     async def _send_pieces(
         self, head: bytes, body: WireBody, upstream: Transport, received: Received
@@ -99,20 +99,20 @@ class Upload:
             while not body.done:
                 await self._write(data, upstream, watch=True)
                 data = self._framed(await body.read())
-                self._touch()
+                self.touch()
         received()
         await self._write(data, upstream, watch=True)
 
     async def finish(self, upstream: Transport, received: Received) -> None:
         """Send what is left, whatever the upstream says meanwhile; raises UpstreamReset."""
-        if self.done or self._body is None:
+        if self.done or self.rest is None:
             return
         await self._write(self._unsent, upstream, watch=False)
-        async for piece in self._body:
-            self._touch()
+        async for piece in self.rest:
+            self.touch()
             await self._write(self._framed(piece), upstream, watch=False)
         received()
-        await self._write_end(self._body, upstream)
+        await self._write_end(self.rest, upstream)
 
     def _framed(self, piece: bytes) -> bytes:
         return encode_chunk(piece) if self._chunked else piece
