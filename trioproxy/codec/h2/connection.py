@@ -27,134 +27,219 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trioproxy.codec.errors import MalformedMessage
+from trioproxy.codec.h2 import frames
+from trioproxy.codec.h2.control import Control
+from trioproxy.codec.h2.decoder import CompressionError, Decoder
+from trioproxy.codec.h2.errors import ConnectionFailure, StreamFailure
+from trioproxy.codec.h2.events import DataReceived, ErrorCode, TrailersReceived
+from trioproxy.codec.h2.heads import read_trailers
+from trioproxy.codec.h2.streams import ENDED, Inflow
+
 if TYPE_CHECKING:
     from trioproxy.codec.h2.codec import Codec
+    from trioproxy.codec.h2.entries import Entry, EntryReader
     from trioproxy.codec.h2.events import Event
     from trioproxy.codec.h2.limits import Limits
-    from trioproxy.codec.messages import Request, Response
-    from trioproxy.headers import Headers
+    from trioproxy.codec.h2.streams import Stream
 
 
-class Connection:
-    """What a server's and a client's connection have in common.
+class Connection(Control):
+    """What a server's and a client's connection have in common: frames in.
 
-    `failed`: an error ended it, received or made; nothing can be done but to write what is left
-    and close.
+    `failed`: an error ended it; nothing can be done but to write what is left and close. `settled`:
+    the peer has acknowledged our SETTINGS. `goaway_received`: it wants no new streams.
     """
 
-    def __init__(self, limits: Limits, codec: Codec) -> None:
-        raise NotImplementedError
-
-    # What comes in
+    def __init__(self, limits: Limits, codec: Codec, reader: EntryReader, preface: bytes) -> None:
+        decoder = Decoder(
+            reader,
+            table_size=limits.header_table_size,
+            max_list=limits.max_header_list_size,
+            max_fields=limits.max_header_fields,
+        )
+        super().__init__(limits, codec, decoder)
+        self._preface = preface  # that is still to come
+        self._pending = b""
+        self._block: list[bytes] = []  # of a header block that CONTINUATION frames carry on
+        self._block_of = 0
+        self._block_ends = False
+        self._block_size = 0
 
     def receive(self, data: bytes) -> list[Event]:
         """Take bytes in any pieces; returns what they mean, in order."""
+        if self.failed:
+            return []
+        events: list[Event] = []
+        self._events = events
+        try:
+            self._take(data)
+        except ConnectionFailure as failure:
+            self._fail(failure)
+        return events
+
+    def _take(self, data: bytes) -> None:
+        """Take apart the frames that are here in full."""
+        if self._preface:
+            data = self._take_preface(data)
+        if self._pending:
+            data = self._pending + data
+        at, size, limit = 0, len(data), self.limits.max_frame_size
+        while size - at >= frames.HEAD_SIZE:
+            high, low, kind, flags, stream_id = frames.unpack_head(data, at)
+            start = at + frames.HEAD_SIZE
+            end = start + (high << 16 | low)
+            if end - start > limit:
+                raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "a frame too long")
+            if end > size:
+                break
+            self._on_frame(kind, flags, stream_id & frames.MAX_STREAM_ID, data[start:end])
+            at = end
+        self._pending = data[at:]
+
+    def _take_preface(self, data: bytes) -> bytes:
+        expected = self._preface[: len(data)]
+        if not data.startswith(expected):
+            raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, "not the preface of HTTP/2")
+        self._preface = self._preface[len(data) :]
+        return data[len(expected) :]
+
+    def _on_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+        if self._block_of and (kind != frames.CONTINUATION or stream_id != self._block_of):
+            raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, "a header block is interrupted")
+        if not self._greeted and kind != frames.SETTINGS:
+            raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, "SETTINGS have to come first")
+        try:
+            if kind == frames.HEADERS:
+                self._on_headers(flags, stream_id, payload)
+            elif kind == frames.DATA:
+                self._on_data(flags, stream_id, payload)
+            elif kind == frames.CONTINUATION:
+                self._on_continuation(flags, payload)
+            else:
+                self._on_control(kind, flags, stream_id, payload)
+        except StreamFailure as failure:
+            self._fail_stream(failure)
+
+    def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if not stream_id:
+            raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, "HEADERS on stream 0")
+        if flags & frames.PADDED:
+            payload = _unpad(payload)
+        if flags & frames.HAS_PRIORITY:
+            if len(payload) < frames.PRIORITY_SIZE:
+                raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "HEADERS cut short")
+            self.check_dependency(stream_id, payload)
+            payload = payload[frames.PRIORITY_SIZE :]
+        ended = bool(flags & frames.END_STREAM)
+        if flags & frames.END_HEADERS:
+            self._on_block(stream_id, payload, ended)
+            return
+        self._block_of, self._block_ends = stream_id, ended
+        self._block, self._block_size = [payload], len(payload)
+
+    def _on_continuation(self, flags: int, payload: bytes) -> None:
+        if not self._block_of:
+            raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, "CONTINUATION of nothing")
+        self._block.append(payload)
+        self._block_size += len(payload)
+        if len(self._block) - 1 > self.limits.max_continuation_frames:
+            raise _calm("max_continuation_frames")
+        if self._block_size > self.limits.max_header_block_size:
+            raise _calm("max_header_block_size")
+        if flags & frames.END_HEADERS:
+            stream_id, block = self._block_of, b"".join(self._block)
+            self._block, self._block_of = [], 0
+            self._on_block(stream_id, block, self._block_ends)
+
+    def _on_block(self, stream_id: int, block: bytes, ended: bool) -> None:
+        """Take a header block: its fields have to be decoded, whatever becomes of them."""
         raise NotImplementedError
 
-    def acknowledge(self, stream_id: int, count: int) -> None:
-        """Let the peer send `count` more bytes: that much of the stream's body was consumed."""
-        raise NotImplementedError
+    def _decode(self, block: bytes) -> list[Entry]:
+        try:
+            return self._decoder.decode(block)
+        except CompressionError as error:
+            raise ConnectionFailure(ErrorCode.COMPRESSION_ERROR, str(error)) from error
 
-    def relax(self) -> None:
-        """Forget the floods counted so far. Called once a second, limits are per second."""
-        raise NotImplementedError
+    def _on_trailers(self, stream_id: int, stream: Stream, block: bytes, ended: bool) -> None:
+        entries = self._decode(block)
+        if not stream.receiving:
+            raise StreamFailure(stream_id, ErrorCode.STREAM_CLOSED, "HEADERS behind the end")
+        if not ended:
+            raise StreamFailure(stream_id, ErrorCode.PROTOCOL_ERROR, "trailers that end nothing")
+        if self._decoder.overflow:
+            raise StreamFailure(stream_id, ErrorCode.ENHANCE_YOUR_CALM, "trailers too large")
+        try:
+            trailers = read_trailers(entries)
+        except MalformedMessage as error:
+            raise StreamFailure(stream_id, ErrorCode.PROTOCOL_ERROR, error.detail) from error
+        if stream.expected > 0:
+            raise StreamFailure(stream_id, ErrorCode.PROTOCOL_ERROR, "less than Content-Length")
+        self._events.append(TrailersReceived(stream_id, trailers))
+        self._received_end(stream_id, stream)
 
-    # What goes out
+    def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
+        size = len(payload)
+        stream = self._receiving(stream_id, size)
+        if stream is None:
+            return
+        inflow = stream.inflow
+        if inflow is None:
+            stream.inflow = inflow = Inflow(self._stream_window)
+        inflow.room -= size
+        inflow.held += size
+        if inflow.room < 0:
+            raise StreamFailure(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "beyond the window")
+        data = _unpad(payload) if flags & frames.PADDED else payload
+        ended = bool(flags & frames.END_STREAM)
+        self._check_length(stream_id, stream, len(data), ended)
+        self._events.append(DataReceived(stream_id, data, ended))
+        if ended:
+            self._received_end(stream_id, stream)
+        if len(data) < size:
+            self.acknowledge(stream_id, size - len(data))
 
-    def data_to_send(self) -> bytes:
-        """Return what is to be written, once; empty if there is nothing."""
-        raise NotImplementedError
+    def _receiving(self, stream_id: int, size: int) -> Stream | None:
+        """Return the stream for `size` bytes of DATA; None where they are dropped, and released."""
+        self._inflow.room -= size
+        if self._inflow.room < 0:
+            raise ConnectionFailure(ErrorCode.FLOW_CONTROL_ERROR, "more than the window allows")
+        stream = self._streams.get(stream_id)
+        if stream is not None and stream.receiving and stream.headed:
+            return stream
+        self._release(size)
+        if stream is None:
+            self._on_stray(stream_id)
+            return None
+        if stream.receiving:
+            raise StreamFailure(stream_id, ErrorCode.PROTOCOL_ERROR, "DATA before HEADERS")
+        raise StreamFailure(stream_id, ErrorCode.STREAM_CLOSED, "DATA behind the end")
 
-    def send_data(self, stream_id: int, data: bytes, *, ended: bool = False) -> int:
-        """Send as much of a body's piece as the windows allow; returns how much that was.
+    def _check_length(self, stream_id: int, stream: Stream, size: int, ended: bool) -> None:
+        """Hold a body to the length that it was announced with, and to having one."""
+        if not size and not ended:
+            self._floods.empty()
+        expected = stream.expected
+        if expected >= 0:
+            stream.expected = expected = expected - size
+            if expected < 0 or (ended and expected):
+                raise StreamFailure(
+                    stream_id, ErrorCode.PROTOCOL_ERROR, "the body differs from Content-Length"
+                )
 
-        `ended` ends the stream with the last byte of it. Returns -1 where the stream is over.
-        Of several streams that wait, WindowOpened comes first to the one that waited longest.
-        """
-        raise NotImplementedError
-
-    def send_trailers(self, stream_id: int, trailers: Headers) -> bool:
-        """Send the fields behind a body, and end the stream; returns whether it was still there.
-
-        They are not subject to flow control; the body must have been taken in whole before. Raises
-        UnsafeMessage.
-        """
-        raise NotImplementedError
-
-    def window(self, stream_id: int) -> int:
-        """Return how many bytes `send_data` would take now; -1 where the stream is over."""
-        raise NotImplementedError
-
-    def reset(self, stream_id: int, code: int) -> None:
-        """End a stream at once, by RST_STREAM; what the peer still sends on it is dropped."""
-        raise NotImplementedError
-
-    def ping(self, payload: bytes) -> None:
-        """Send a PING of 8 bytes, answered by PingAnswered."""
-        raise NotImplementedError
-
-    # The end of the connection
-
-    def goaway_notice(self) -> None:
-        """Say GOAWAY(2^31-1): please open no more streams; those on their way are still served."""
-        raise NotImplementedError
-
-    def goaway(self, code: int = 0, debug: bytes = b"") -> None:
-        """Say GOAWAY with the last stream that was taken: later ones are dropped from here on.
-
-        Running streams go on; `streams` says when they have ended.
-        """
-        raise NotImplementedError
-
-    @property
-    def streams(self) -> int:
-        """How many streams are open, in whatever direction."""
-        raise NotImplementedError
-
-    @property
-    def settled(self) -> bool:
-        """Whether the peer has acknowledged all of our SETTINGS."""
-        raise NotImplementedError
-
-    @property
-    def goaway_received(self) -> bool:
-        """Whether the peer wants no new streams."""
-        raise NotImplementedError
-
-
-class ServerConnection(Connection):
-    """A downstream connection: the client opens streams, and each gets a response."""
-
-    def send_response(self, stream_id: int, response: Response, *, ended: bool = False) -> bool:
-        """Send a response head, or an interim one (1xx); returns whether the stream still was.
-
-        `ended`: there is no body. A stream that ends before its request did is for the owner to
-        `reset` with NO_ERROR. Raises UnsafeMessage, having sent nothing.
-        """
-        raise NotImplementedError
+    def _received_end(self, stream_id: int, stream: Stream) -> None:
+        stream.receiving = False
+        if not stream.sending:
+            self._forget(stream_id, ENDED)
 
 
-class ClientConnection(Connection):
-    """An upstream connection: `send_request` opens streams."""
+def _unpad(payload: bytes) -> bytes:
+    size = len(payload)
+    if not size or payload[0] >= size:
+        raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, "more padding than payload")
+    return payload[1 : size - payload[0]]
 
-    def send_request(self, request: Request, *, ended: bool = False) -> int:
-        """Open a stream; returns its number. `ended`: there is no body. Raises UnsafeMessage.
 
-        Only where `can_open`. An extended CONNECT is one with a `request.upgrade`.
-        """
-        raise NotImplementedError
-
-    @property
-    def can_open(self) -> bool:
-        """Whether a stream can be opened: room for it, no GOAWAY, numbers left."""
-        raise NotImplementedError
-
-    @property
-    def max_streams(self) -> int:
-        """How many streams the server allows at a time; 100 until it has said."""
-        raise NotImplementedError
-
-    @property
-    def extended_connect(self) -> bool:
-        """Whether the server takes CONNECT with :protocol (RFC 8441)."""
-        raise NotImplementedError
+def _calm(limit: str) -> ConnectionFailure:
+    return ConnectionFailure(ErrorCode.ENHANCE_YOUR_CALM, "a header block too long", limit)

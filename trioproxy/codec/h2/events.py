@@ -55,7 +55,8 @@ class RequestReceived(Event):
 class RequestRejected(Event):
     """A request that nobody needs to see was answered or reset already: for the log alone.
 
-    `status` is 431 where it was answered with that, else 400: the stream was reset.
+    `status` is 400 where it was malformed, 503 where it was one stream too many: those were reset,
+    the latter so that it can be tried again. With others (417, 431) it was answered.
     """
 
     __slots__ = ("detail", "status")

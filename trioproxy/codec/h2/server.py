@@ -1,0 +1,146 @@
+"""The server's side of HTTP/2: the client opens streams, each gets a response (RFC 9113)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trioproxy.codec.errors import MalformedMessage, UnsafeMessage
+from trioproxy.codec.h2 import frames
+from trioproxy.codec.h2.connection import Connection
+from trioproxy.codec.h2.errors import ConnectionFailure
+from trioproxy.codec.h2.events import ErrorCode, RequestReceived, RequestRejected
+from trioproxy.codec.h2.heads import read_request
+from trioproxy.codec.h2.settings import announce
+from trioproxy.codec.h2.streams import RESET_BY_US, Stream
+from trioproxy.codec.messages import Request, Response
+from trioproxy.headers import Headers
+
+if TYPE_CHECKING:
+    from trioproxy.codec.h2.codec import Codec
+    from trioproxy.codec.h2.limits import Limits
+
+MAX_KNOWN = 64  # blocks of one connection
+
+
+class ServerConnection(Connection):
+    """A downstream connection."""
+
+    def __init__(self, limits: Limits, codec: Codec) -> None:
+        super().__init__(limits, codec, codec.requests, frames.PREFACE)
+        self._out.append(announce(limits, server=True))
+        # Requests by blocks that are nothing but indices: until the table changes they say the
+        # same again. The first without a body, the second with one.
+        self._known: tuple[dict[bytes, Request], dict[bytes, Request]] = ({}, {})
+        self._known_at = 0
+
+    def send_response(self, stream_id: int, response: Response, *, ended: bool = False) -> bool:
+        """Send a response head, or an interim one (1xx); returns whether the stream still was.
+
+        `ended`: there is no body. A stream that ends before its request did is for the owner to
+        `reset` with NO_ERROR. Raises UnsafeMessage, having sent nothing.
+        """
+        stream = self._streams.get(stream_id)
+        if stream is None or not stream.sending:
+            return False
+        interim = response.status < 200
+        if stream.answered or (interim and ended):
+            raise UnsafeMessage("cannot be sent: a second response, or an end without one")
+        block = self.codec.encode_response(response, self._encoder)
+        self._write_block(stream_id, block, ended=ended)
+        stream.answered = not interim
+        if ended:
+            self._sent_end(stream_id, stream)
+        return True
+
+    def _on_block(self, stream_id: int, block: bytes, ended: bool) -> None:
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            self._on_trailers(stream_id, stream, block, ended)
+        elif stream_id <= self._highest:
+            self._decode(block)
+            self._on_stray(stream_id)
+        elif not stream_id & 1:
+            raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, "a stream of even number")
+        else:
+            self._highest = stream_id
+            self._open(stream_id, block, ended)
+
+    def _open(self, stream_id: int, block: bytes, ended: bool) -> None:
+        try:
+            request = self._read(block, ended)
+        except MalformedMessage as error:
+            self._reject(stream_id, error, ended)
+            return
+        if stream_id > self._goaway_sent:
+            self._floods.idle()
+            return
+        if len(self._streams) >= self.limits.max_concurrent_streams:
+            self._refuse(stream_id, 503, "too many streams", ErrorCode.REFUSED_STREAM)
+            return
+        room = self.peer.initial_window
+        stream = Stream(request.method, room, receiving=not ended, sending=True)
+        stream.headed = True
+        if request.content_length is not None:
+            stream.expected = request.content_length
+        self._streams[stream_id] = stream
+        self._events.append(RequestReceived(stream_id, request, ended))
+
+    def _read(self, block: bytes, ended: bool) -> Request:
+        """Return the request that a block says; raises MalformedMessage, ConnectionFailure."""
+        known = self._known[0 if ended else 1]
+        before = known.get(block)
+        if before is not None and self._known_at == self._decoder.changes:
+            return again(before)
+        entries = self._decode(block)
+        if self._decoder.overflow:
+            raise MalformedMessage("the header list is too large", 431)
+        request = read_request(entries, ended=ended, extended=self.limits.extended_connect)
+        if self._decoder.indexed:
+            self._remember(block, known, request)
+        return request
+
+    def _remember(self, block: bytes, known: dict[bytes, Request], request: Request) -> None:
+        if self._known_at != self._decoder.changes or len(known) >= MAX_KNOWN:
+            self._known_at = self._decoder.changes
+            for each in self._known:
+                each.clear()
+        known[block] = again(request)
+
+    def _reject(self, stream_id: int, error: MalformedMessage, ended: bool) -> None:
+        """Answer what has an answer of its own, and reset the rest (section 8.1.1)."""
+        if error.status == 400:
+            self._refuse(stream_id, 400, error.detail, ErrorCode.PROTOCOL_ERROR)
+            return
+        answer = Response(status=error.status, content_length=0)
+        block = self.codec.encode_response(answer, self._encoder)
+        self._write_block(stream_id, block, ended=True)
+        self._refuse(stream_id, error.status, error.detail, None if ended else ErrorCode.NO_ERROR)
+
+    def _refuse(self, stream_id: int, status: int, detail: str, code: int | None) -> None:
+        if code is not None:
+            self._out.append(frames.write_rst_stream(stream_id, code))
+        self._past.add(stream_id, RESET_BY_US)
+        self._events.append(RequestRejected(stream_id, status, detail))
+        self._floods.reset()
+
+    def _count_reset(self) -> None:
+        self._floods.reset()
+
+    def _is_idle(self, stream_id: int) -> bool:
+        return stream_id > self._highest or not stream_id & 1
+
+
+def again(request: Request) -> Request:
+    """Return a copy that may be edited."""
+    return Request(
+        headers=Headers(request.headers.fields.copy()),
+        method=request.method,
+        path=request.path,
+        authority=request.authority,
+        scheme=request.scheme,
+        upgrade=request.upgrade,
+        content_length=request.content_length,
+        chunked=request.chunked,
+        te_trailers=request.te_trailers,
+        expect_continue=request.expect_continue,
+    )
