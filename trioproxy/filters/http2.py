@@ -15,7 +15,7 @@ import trio
 
 from trioproxy.accesslog.record import Record
 from trioproxy.codec.h2 import events
-from trioproxy.codec.h2.connection import ServerConnection
+from trioproxy.codec.h2.server import ServerConnection
 from trioproxy.drain.lifetime import Rung, Stand
 from trioproxy.errors import DownstreamClosed, DownstreamError, DownstreamProtocolError
 from trioproxy.filters.http2_stream import Http2Stream

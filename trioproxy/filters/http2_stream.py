@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from trioproxy.codec.errors import UnsafeMessage
@@ -9,6 +10,7 @@ from trioproxy.codec.h2.events import ErrorCode
 from trioproxy.codec.messages import Framing, Response
 from trioproxy.drain.lifetime import Lifetime, Stand
 from trioproxy.errors import DownstreamClosed, ProxyError, UpstreamProtocolError
+from trioproxy.filters.connection import LINGER, LINGER_SIZE
 from trioproxy.filters.ends import StreamEnd
 from trioproxy.filters.exchange import Exchange
 from trioproxy.filters.http2_upgrade import Handshake, handshake
@@ -60,6 +62,9 @@ class Http2Stream(Stream):
             with self.lifetime:
                 self.lifetime.stand(Stand.STREAM, manager.stream_idle_timeout)
                 await manager.run(exchange, manager.stats.downstream_rq_http2_total)
+                if exchange.complete and not self.body.ended:
+                    manager.stats.downstream_rq_response_before_rq_complete.add()
+                    await self._hear_out()
         finally:
             self._finish(exchange)
 
@@ -80,13 +85,20 @@ class Http2Stream(Stream):
         """End the stream, whatever became of the exchange."""
         if exchange.complete:
             if not self.body.ended:
-                self._client.manager.stats.downstream_rq_response_before_rq_complete.add()
                 self.reset(ErrorCode.NO_ERROR)
         elif self.error is None:
             if self.lifetime.expired and not exchange.responded and exchange.record.status:
                 self._answer_nowait(exchange.record.status)
             else:
                 self.cut()
+
+    async def _hear_out(self) -> None:
+        """Let the client finish for a while: some take a reset for a failure, answered or not."""
+        self.lifetime.stand(Stand.STREAM, LINGER)
+        left = LINGER_SIZE
+        with suppress(ProxyError):
+            while left > 0 and (piece := await self.body.read()):
+                left -= len(piece)
 
     def _answer_nowait(self, status: int) -> None:
         response = Response(status=status, content_length=0)

@@ -11,7 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from trioproxy.codec.h2 import events
-from trioproxy.codec.h2.connection import ClientConnection
+from trioproxy.codec.h2.client import ClientConnection
 from trioproxy.codec.h2.events import ErrorCode
 from trioproxy.errors import (
     ProxyError,
