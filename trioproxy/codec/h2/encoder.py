@@ -166,12 +166,14 @@ class Encoder:
         return update
 
     def _new(self, field: Field, written: Written) -> bytes:
-        if 0 < written.size <= self._max_size:
-            self._evict(written.size)
-            self._table.append((field, written.size))
-            self._size += written.size
-            self._newest += 1
-            self._numbers[field] = self._newest
+        size = written.size
+        if size:
+            self._evict(size)
+            if size <= self._max_size:
+                self._table.append((field, size))
+                self._size += size
+                self._newest += 1
+                self._numbers[field] = self._newest
         return written.data
 
     def _start_anew(self) -> None:
@@ -180,7 +182,8 @@ class Encoder:
         self._update += write_integer(0, 5, 0x20) + write_integer(self._max_size, 5, 0x20)
 
     def _evict(self, room: int) -> None:
-        while self._size + room > self._max_size:
+        """Drop the oldest entries until `room` more bytes fit, as the peer does."""
+        while self._table and self._size + room > self._max_size:
             field, size = self._table.popleft()
             self._size -= size
             del self._numbers[field]
