@@ -13,7 +13,7 @@ import trio
 
 from trioproxy.accesslog.origin import Origin
 from trioproxy.config.address import Address
-from trioproxy.config.cluster import Endpoint
+from trioproxy.config.endpoint import Endpoint
 from trioproxy.config.loader import load
 from trioproxy.filters.registry import REGISTRY
 from trioproxy.listener.assembly import open_plane

@@ -18,7 +18,7 @@ FLOORS = [
     {"accesslog", "codec", "drain", "reactor", "restart", "stats"},
     {"config", "wire"},
     {"upstream"},
-    {"filters"},
+    {"clusters", "filters"},
     {"admin", "listener"},
     {"server"},
     {"cli"},

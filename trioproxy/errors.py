@@ -14,13 +14,18 @@ class ProxyError(Exception):
 
     `status` is the HTTP status of the local answer, `flag` the response flag of the access log
     (Envoy's `%RESPONSE_FLAGS%`), `retriable` whether the request did not reach an upstream or can
-    go to another one, `retry_on` the name under which a retry policy speaks of it.
+    go to another one, `retry_on` the name under which a retry policy speaks of it, `words` what to
+    say where nothing else was said.
     """
 
     status: ClassVar[int] = 500
     flag: ClassVar[str] = "-"
     retriable: ClassVar[bool] = False
     retry_on: ClassVar[str] = ""
+    words: ClassVar[str] = ""
+
+    def __str__(self) -> str:
+        return super().__str__() or self.words
 
     @property
     def answer(self) -> int:
@@ -115,6 +120,7 @@ class UpstreamTimeout(UpstreamError):
 
     status = 504
     flag = "UT"
+    words = "upstream request timeout"
 
 
 class TryTimeout(UpstreamTimeout):
@@ -142,6 +148,7 @@ class StreamIdleTimeout(ProxyError):
 
     status = 408
     flag = "SI"
+    words = "stream idle timeout"
 
 
 class FilterFailed(ProxyError):

@@ -11,6 +11,8 @@ from trioproxy.admin.app import make_app
 from trioproxy.admin.instance import State, TooLate
 from trioproxy.admin.own_stats import OwnStats
 from trioproxy.admin.view import View
+from trioproxy.clusters.changes import Changes
+from trioproxy.clusters.membership import Membership
 from trioproxy.config.address import Address
 from trioproxy.config.loader import load
 from trioproxy.config.options import Options
@@ -67,6 +69,8 @@ class FakeInstance:
     uptime_all_epochs: float = 222.2
     addresses: dict[str, Address] = attrs.field(factory=dict)
     log_levels: dict[str, str] = attrs.field(factory=dict)
+    memberships: dict[str, Membership] = attrs.field(factory=dict)
+    missing: dict[str, str] = attrs.field(factory=dict)
     told: list[str] = attrs.field(factory=list)
     too_late: str = ""
 
@@ -99,6 +103,9 @@ class FakeInstance:
             raise TooLate(self.too_late)
         self.told.append("cancel drain")
 
+    def unready(self) -> dict[str, str]:
+        return self.missing
+
     def ask_to_leave(self) -> None:
         self.told.append("leave")
 
@@ -112,9 +119,10 @@ def region() -> Iterator[Region]:
 @pytest.fixture
 def instance(region: Region) -> Iterator[FakeInstance]:
     """The third hot restart's generation, with two listeners and two clusters, alone."""
+    config, changes = load(None, CONFIG, REGISTRY).config, Changes()
     with region.claim(3, MAIN) as writer:
         yield FakeInstance(
-            load(None, CONFIG, REGISTRY).config,
+            config,
             region,
             writer,
             addresses={
@@ -122,6 +130,7 @@ def instance(region: Region) -> Iterator[FakeInstance]:
                 "db": Address.parse("unix:/run/db.sock"),
             },
             log_levels={"main": "info", "worker": "info"},
+            memberships={each.name: Membership(each, writer, changes) for each in config.clusters},
         )
 
 

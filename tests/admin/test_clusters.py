@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trioproxy.stats.upstream import HostStats
+from trioproxy.upstream.member import (
+    DEGRADED_EDS_HEALTH,
+    FAILED_ACTIVE_HC,
+    FAILED_EDS_HEALTH,
+    FAILED_OUTLIER_CHECK,
+    Member,
+    Place,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
 
+    from admin.conftest import FakeInstance
+    from trioproxy.clusters.membership import Membership
     from trioproxy.stats.region import Region
     from trioproxy.stats.writer import Writer
 
@@ -94,6 +104,66 @@ async def test_json(client: httpx.AsyncClient) -> None:
         "locality": {},
     }
     assert pg["host_statuses"][0]["address"] == {"pipe": {"path": "/run/pg.sock"}}
+
+
+@pytest.fixture
+def flawed(instance: FakeInstance) -> Membership:
+    """A cluster with hosts that are not as they should be, whose list can no longer be read."""
+    app = instance.memberships["app"]
+    place = Place("eu-west-1", "b", weight=7)
+    app.replace(
+        [
+            Member("10.0.0.1:80", 3, "app-1", priority=1, locality=place),
+            Member("[::1]:80", flags=(DEGRADED_EDS_HEALTH,)),
+            Member("10.0.0.3:80", flags=(FAILED_EDS_HEALTH,)),
+        ]
+    )
+    app.mark("10.0.0.1:80", FAILED_ACTIVE_HC, "timeout")
+    app.mark("10.0.0.1:80", FAILED_OUTLIER_CHECK, "5 consecutive 5xx")
+    app.fail("app.yaml:3:1: expected an address")
+    return app
+
+
+async def test_hosts_that_were_found(client: httpx.AsyncClient, flawed: Membership) -> None:
+    """A85."""
+    lines = (await client.get("/clusters?filter=app")).text.splitlines()
+    host = "app::10.0.0.1:80"
+    assert {
+        "app::discovery_failure::app.yaml:3:1: expected an address",
+        f"{host}::hostname::app-1",
+        f"{host}::health_flags::/failed_active_hc/failed_outlier_check",
+        f"{host}::weight::3",
+        f"{host}::region::eu-west-1",
+        f"{host}::zone::b",
+        f"{host}::priority::1",
+        "app::[::1]:80::health_flags::/degraded_eds_health",
+        "app::10.0.0.3:80::health_flags::/failed_eds_health",
+    } <= set(lines)
+    assert not any("127.0.0.1:8080" in line for line in lines)
+
+
+async def test_hosts_that_were_found_as_json(client: httpx.AsyncClient, flawed: Membership) -> None:
+    """A85."""
+    answer = await client.get("/clusters?filter=app&format=json")
+    (app,) = answer.json()["cluster_statuses"]
+    assert app["discovery_failure"] == "app.yaml:3:1: expected an address"
+    first, second, third = app["host_statuses"]
+    assert (
+        first.items()
+        >= {
+            "hostname": "app-1",
+            "priority": 1,
+            "weight": 3,
+            "locality": {"region": "eu-west-1", "zone": "b"},
+        }.items()
+    )
+    assert first["health_status"] == {
+        "failed_active_health_check": True,
+        "failed_outlier_check": True,
+        "eds_health_status": "HEALTHY",
+    }
+    assert second["health_status"] == {"eds_health_status": "DEGRADED"}
+    assert third["health_status"] == {"eds_health_status": "UNHEALTHY"}
 
 
 @pytest.mark.parametrize("format", ["text", "json"])

@@ -26,6 +26,10 @@ async def test_parts(client: httpx.AsyncClient) -> None:
     assert clusters["static_clusters"][0]["cluster"]["endpoints"][1] == {
         "address": "127.0.0.1:8081",
         "weight": 2,
+        "priority": 0,
+        "locality": {"region": "", "zone": "", "sub_zone": ""},
+        "metadata": {},
+        "health_status": "healthy",
     }
     web = listeners["static_listeners"][0]["listener"]
     (manager,) = web["filters"]

@@ -36,6 +36,23 @@ async def test_ready_is_200_for_live_and_nothing_else(
     assert (answer.status_code, answer.text) == (status, f"{state.name}\n")
 
 
+async def test_what_start_up_waits_for(client: httpx.AsyncClient, instance: FakeInstance) -> None:
+    """A33, A85: why it is not ready."""
+    assert (await client.get("/init_dump")).json() == {}
+    instance.state, instance.missing = State.INITIALIZING, {"app": "no such name", "db": "timeout"}
+    answer = await client.get("/ready")
+    assert answer.status_code == 503
+    assert answer.text == "INITIALIZING\ncluster app: no such name\ncluster db: timeout\n"
+    assert (await client.get("/init_dump")).json() == {
+        "unready_targets_dumps": [
+            {
+                "name": "init manager Cluster Manager",
+                "target_names": ["cluster app: no such name", "cluster db: timeout"],
+            }
+        ]
+    }
+
+
 async def test_envoys_headers(client: httpx.AsyncClient) -> None:
     """A85."""
     answer = await client.get("/ready")
@@ -117,7 +134,6 @@ async def test_memory_is_texts_of_bytes(client: httpx.AsyncClient) -> None:
     [
         ("/certs", {"certificates": []}),
         ("/runtime", {"layers": [], "entries": {}}),
-        ("/init_dump", {}),
     ],
 )
 async def test_what_is_empty_so_far(client: httpx.AsyncClient, path: str, value: object) -> None:

@@ -44,6 +44,7 @@ async def test_in_json(client: httpx.AsyncClient) -> None:
         "life": "100%",
         "quiet": None,
         "hand_over": True,
+        "max_per_second": None,
     }
 
 

@@ -24,26 +24,26 @@ def test_what_is_configured(view: View) -> None:
         "server.days_until_first_cert_expiring": 4294967295,
         "listener_manager.total_listeners_active": 2,
         "cluster_manager.active_clusters": 2,
-        "cluster.app.membership_total": 2,
-        "cluster.app.membership_healthy": 2,
-        "cluster.pg.membership_total": 1,
     }.items() <= snapshot.gauges.items()
     assert {
         "listener_manager.listener_added": 2,
         "listener_manager.listener_create_success": 4,
         "cluster_manager.cluster_added": 2,
-        "cluster.app.membership_change": 1,
     }.items() <= snapshot.counters.items()
 
 
 def test_gauges_are_as_of_now(view: View, instance: FakeInstance) -> None:
     instance.state, instance.uptime = State.INITIALIZING, 0.7
+    instance.missing = {"app": "no such name"}
     before = view.stats.snapshot().gauges
-    instance.state, instance.uptime = State.LIVE, 61.0
+    instance.state, instance.uptime, instance.missing = State.LIVE, 61.0, {}
     after = view.stats.snapshot().gauges
     names = ["uptime", "state", "live"]
     assert [before[f"server.{name}"] for name in names] == [0, 3, 0]
     assert [after[f"server.{name}"] for name in names] == [61, 0, 1]
+    clusters = [f"cluster_manager.{name}_clusters" for name in ("warming", "active")]
+    assert [before[name] for name in clusters] == [1, 1]
+    assert [after[name] for name in clusters] == [0, 2]
     assert before["listener_manager.workers_started"] == 0
     assert after["listener_manager.workers_started"] == 1
     assert after["server.memory_physical_size"] > after["server.memory_allocated"] > 0

@@ -26,7 +26,7 @@ os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
 os.execv(sys.argv[2], sys.argv[2:])
 """
 SHIPPED = sorted(path for path in (RESTARTER.parents[1] / "configs").rglob("*") if path.is_file())
-SHIPPED = [path for path in SHIPPED if "trioproxy-hot-restarter" in path.read_text()]
+SHIPPED = [path for path in SHIPPED if b"trioproxy-hot-restarter" in path.read_bytes()]
 
 
 # Starting

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trioproxy.config.address import Address
-from trioproxy.config.cluster import Endpoint
+from trioproxy.config.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +84,7 @@ def test_free_content_is_left_as_it_is(loaded: Load) -> None:
         ("hot_restart: {allow_uids: [1.5]}", "1:28: expected a whole number of at least 0"),
         ('hot_restart: {allow_uids: ["5"]}', "1:28: expected a whole number of at least 0, found "),
         ("hot_restart: {allow_uids: [true]}", "1:28: expected a whole number"),
-        ("clusters: [{name: a, endpoints: []}]", "1:33: expected a list with something in it"),
+        ("clusters: [{name: a, endpoints: []}]", "1:33: expected endpoints or discovery"),
         ("clusters: [{name: ' ', endpoints: [127.0.0.1:1]}]", "1:19: expected a name, found ' '"),
         ("clusters: [{name: 5, endpoints: [127.0.0.1:1]}]", '1:19: expected a name, found the nu'),
         ("listeners: [{name: a, address: 127.0.0.1:1, filters: [tcp]}]", "1:55: expected a map of"),

@@ -13,7 +13,7 @@ def test_each_key_has_a_row_with_type_default_and_meaning(registry: Registry) ->
     for row in (
         "| `idle_timeout` | a duration such as 5s, 250ms or 1h | `1h` | An unused",
         "| `circuit_breakers` | [CircuitBreakers](#circuitbreakers) | its own |",
-        "| `endpoints` | list: [Endpoint](#endpoint) | *required* |",
+        "| `endpoints` | list: [Endpoint](#endpoint) | `[]` |",
         "| `set` | map to text | `{}` |",
         "| `lb_policy` | one of round_robin, least_request, random | `round_robin` |",
     ):

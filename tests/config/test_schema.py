@@ -88,6 +88,11 @@ def test_a_sound_configuration_fits_the_schema(good: str, root: dict[str, Any]) 
     assert faults(plain(parse(good, "good")), root, root) == []
 
 
+WITH_HTTP_FILTERS = (
+    "listeners: [{{name: a, address: 127.0.0.1:1, filters: [http: {{http_filters: {}}}]}}]"
+)
+
+
 def test_mistakes_do_not_fit(bad: str, root: dict[str, Any]) -> None:
     found = set(faults(plain(parse(bad, "bad")), root, root))
     assert {"/drian", "/listeners/0/adress", "/clusters/0/lb_policy"} <= found
@@ -106,10 +111,12 @@ def test_mistakes_do_not_fit(bad: str, root: dict[str, Any]) -> None:
         ("admin: {}", False),
         ("hot_restart: {allow_uids: [-1]}", False),
         ("hot_restart: {allow_uids: [true]}", False),
-        ("clusters: [{name: a, endpoints: []}]", False),
+        ("clusters: [{name: a, endpoints: {}}]", False),
         ("clusters: [{name: a, endpoints: [127.0.0.1:1, {address: 127.0.0.1:2}]}]", True),
         ("listeners: [{name: a, address: 127.0.0.1:1, filters: [{http: {}}]}]", True),
         ("listeners: [{name: a, address: 127.0.0.1:1, filters: [{tcp: {}}]}]", False),
+        (WITH_HTTP_FILTERS.format("[]"), False),
+        (WITH_HTTP_FILTERS.format("[answer: {}]"), True),
         ("listeners: [{name: a, address: 127.0.0.1:1, filters: [{udp: {}}]}]", False),
     ],
 )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from trioproxy.config.address import Address
-from trioproxy.config.cluster import Endpoint
+from trioproxy.config.endpoint import Endpoint
 from trioproxy.config.listener import FilterChain, Listener
 from trioproxy.config.marks import Invalid
 from trioproxy.config.retry import Backoff, Retry

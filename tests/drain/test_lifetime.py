@@ -368,3 +368,16 @@ async def test_what_flows_ends_in_a_quiet_moment(
         await trio.sleep_forever()
 
     assert in_time(await spent(life, flow), expected)
+
+
+@pytest.mark.parametrize("life", [20.0, 5.0])
+async def test_who_was_spoken_to_is_idle_no_more(
+    autojump_clock: MockClock, sweep: Sweep, life: float
+) -> None:
+    """It is spared by the idle rung, and looked at again; not by the end of its life."""
+    lifetime = Lifetime(sweep)
+    lifetime.stand(Stand.IDLE, inf)
+    lifetime.tighten(Ladder(0.0, 5.0, 20.0, life))
+    lifetime.spoken_to = lambda: trio.current_time() < 10.0
+    expected = 10.0 if life == 20.0 else 5.0
+    assert expected <= await spent(lifetime) <= expected + GRAIN + ULP

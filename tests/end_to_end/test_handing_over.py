@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,7 +122,10 @@ def test_listeners_are_added_and_removed(site: Site) -> None:
 
 
 def sockets_of(instance: Instance) -> set[str]:
-    links = [os.readlink(entry) for entry in Path(f"/proc/{instance.pid}/fd").iterdir()]
+    links = set[str]()
+    for entry in Path(f"/proc/{instance.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            links.add(os.readlink(entry))
     return {link for link in links if link.startswith("socket:")}
 
 

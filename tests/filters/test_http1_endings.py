@@ -24,6 +24,25 @@ UPLOAD = """
     """
 
 
+# The proxy leaves.
+
+
+async def test_a_request_that_meets_the_idle_close_is_answered(serving: Serving) -> None:
+    """It had arrived when the time was over, though nobody had seen it: no reset, no silence."""
+    routes = "{match: {prefix: /}, direct_response: {status: 204}}"
+    async with serving(http(routes=routes)) as proxy:
+        talk = "client >> GET / HTTP/1.1 | host: a | \n client << HTTP/1.1 204 No Content |"
+        await proxy.play(talk)
+        await proxy.quiet()
+        (lifetime,) = proxy.plane._lifetimes()
+        (await proxy.party("client")).say_at_once(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        lifetime.expire()
+        await proxy.play("client << HTTP/1.1 204 No Content |")
+        await proxy.quiet()
+        lifetime.expire()
+        await proxy.play("client << (fin)")
+
+
 # The client leaves.
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from dialogue import Peer
     from serving import Proxy, Serving
+    from trio.testing import MockClock
 
     Configure = Callable[..., str]
 
@@ -560,3 +561,22 @@ async def test_who_is_not_in_the_window_yet_goes_on_here(serving: Serving) -> No
         end.close()
         for client in clients:
             assert await client.exactly(1) == b"b"
+
+
+async def test_no_more_move_than_the_most_per_second(
+    serving: Serving, mock_clock: MockClock
+) -> None:
+    """Who was not called yet does not go either where it could."""
+    direct = "{match: {prefix: /}, direct_response: {status: 204}}"
+    talk = "client >> GET / HTTP/1.1 | host: a | \n client << HTTP/1.1 204 No Content |"
+    configure = partial(http, "drain: {max_per_second: 1},", routes=direct)
+    async with generations(serving, configure) as (old, new):
+        await old.play(f"{talk} \n {talk.replace('client', 'client#2')}")
+        new.plane.adopt(channel(old))
+        drain(old)
+        await new.until(f"{LISTENER}.downstream_cx_active", 1)
+        await old.play(f"{talk} \n {talk.replace('client', 'client#2')}")
+        assert (old.plane.active, new.plane.active) == (1, 1)
+        mock_clock.jump(1.0)
+        await old.empty()
+        assert new.plane.active == 2

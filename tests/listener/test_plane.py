@@ -5,18 +5,23 @@ from __future__ import annotations
 import resource
 import socket
 from contextlib import ExitStack, contextmanager
+from math import inf
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from dialogue import wire
 from serving import http
 
+from trioproxy.drain.lifetime import Cause
 from trioproxy.reactor.accept import BACK_OFF
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dialogue import Peer
     from serving import Serving
+    from trio.testing import MockClock
 
 DIRECT = "{match: {prefix: /}, direct_response: {status: 204}}"
 ASK = "GET / HTTP/1.1 | host: a |"
@@ -183,3 +188,29 @@ async def test_what_becomes_of_log_lines_is_counted(serving: Serving) -> None:
                 await proxy.quiet()
         assert proxy.counter("filesystem.write_failed") == 1
         assert proxy.counter("filesystem.write_completed") == 0
+
+
+async def test_idle_ones_are_closed_no_faster_than_the_most_per_second(
+    serving: Serving, autojump_clock: MockClock
+) -> None:
+    """A63: though all are to leave at once."""
+    autojump_clock.autojump_threshold = 0.05
+    yaml = http("drain: {max_per_second: 10},", routes=DIRECT)
+    async with serving(yaml) as proxy:
+        clients = [await proxy.connect() for _ in range(30)]
+        for client in clients:
+            await client.say(wire(ASK))
+            await client.head()
+        begun, ends = trio.current_time(), []
+
+        async def note_end(client: Peer) -> None:
+            assert not await client.more(10)
+            ends.append(trio.current_time() - begun)
+
+        async with trio.open_nursery() as nursery:
+            for client in clients:
+                nursery.start_soon(note_end, client)
+            proxy.plane.drain(Cause.ADMIN, 0.0, inf, immediate=True)
+    assert len(ends) == 30
+    assert 3.0 <= ends[0] < ends[-1] <= 6.1
+    assert all(later - sooner >= 0.9 for sooner, later in zip(ends, ends[11:], strict=False))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trioproxy.drain.lifetime import Cause
     from trioproxy.server.log import ProcessLog
     from trioproxy.server.plane import Identity, OpenPlane
+    from trioproxy.upstream.member import Member
 
 
 class Diary:
@@ -73,6 +74,9 @@ class Diary:
 
     def set_health(self, *, failed: bool) -> None:
         self.told.append(f"health {'failed' if failed else 'ok'}")
+
+    def set_hosts(self, cluster: str, members: Sequence[Member]) -> None:
+        self.told.append(f"{cluster} has {', '.join(each.address for each in members)}")
 
     def report(self) -> dict[str, object]:
         return {"told": self.told}

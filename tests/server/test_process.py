@@ -105,6 +105,18 @@ async def test_a_report_that_comes_too_late_harms_nobody(
     await process.ready.wait()
 
 
+async def test_whether_a_command_was_taken(
+    ends: Ends, autojump_clock: trio.testing.MockClock
+) -> None:
+    process, _, worker = ends
+    while await process.tell(Gather(1)):
+        pass  # until the channel is full of what nobody reads
+    assert await worker.hear() == Gather(1)
+    assert await process.tell(Gather(2))
+    worker.channel.close()
+    assert await process.tell(Gather(3))  # nobody is left to take it
+
+
 async def test_a_worker_that_dies_owes_no_report(ends: Ends, nursery: trio.Nursery) -> None:
     process, child, worker = ends
     child.gone.set()

@@ -19,17 +19,21 @@ from trioproxy.server.messages import (
     ReopenLogs,
     Resume,
     SetHealth,
+    SetHosts,
     SetLogLevel,
     Shutdown,
     Suspend,
 )
 from trioproxy.server.place import FIRST_PAUSE, LONGEST_PAUSE, PROVEN, StartFailed
+from trioproxy.upstream.member import Member, pack
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from server.stand_ins import Diaries, TaskChildren
     from trioproxy.server.supervisor import Supervisor
+
+HOSTS = pack([Member("127.0.0.1:1")])
 
 
 async def test_all_are_ready_when_start_returns(
@@ -107,6 +111,8 @@ async def test_a_dead_worker_is_replaced_and_brought_to_where_the_others_are(
         ([SetHealth(failed=True)], [SetHealth(failed=True)]),
         ([SetHealth(failed=True), SetHealth(failed=False)], [SetHealth(failed=False)]),
         ([Accept(), Ping(), Shutdown(3)], [Accept(), Shutdown(3)]),
+        ([Accept(), SetHosts("a", ())], [SetHosts("a", ()), Accept()]),
+        ([SetHosts("a", ()), SetHosts("a", HOSTS)], [SetHosts("a", HOSTS)]),
     ],
 )
 async def test_what_holds_for_workers_to_come(

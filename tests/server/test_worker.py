@@ -24,6 +24,7 @@ from trioproxy.server.messages import (
     Report,
     Resume,
     SetHealth,
+    SetHosts,
     SetLogLevel,
     Shutdown,
     Start,
@@ -31,6 +32,7 @@ from trioproxy.server.messages import (
     Terminate,
 )
 from trioproxy.server.worker import live
+from trioproxy.upstream.member import Member, pack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -145,6 +147,15 @@ async def test_it_fails_health_checks_until_it_is_well(started: Main, diaries: D
     await started.say(SetHealth(failed=True), SetHealth(failed=False))
     await started.settle()
     assert diaries.last.told == ["health failed", "health ok"]
+
+
+async def test_it_hears_of_hosts_however_many(started: Main, diaries: Diaries) -> None:
+    many = tuple(Member(f"10.0.{n // 256}.{n % 256}:80", metadata={"n": n}) for n in range(1000))
+    await started.say(SetHosts("app", pack(many)), SetHosts("db", pack(many[:2])))
+    await started.settle()
+    app, db = diaries.last.told
+    assert app.count(",") == 999
+    assert db == "db has 10.0.0.0:80, 10.0.0.1:80"
 
 
 async def test_it_leaves_as_soon_as_it_is_empty(started: Main, diaries: Diaries) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 import trio
-from serving import http
+from serving import http, tcp
+
+from trioproxy.upstream.member import FAILED_ACTIVE_HC, Member
 
 if TYPE_CHECKING:
     from serving import Proxy, Serving
@@ -92,3 +95,80 @@ async def test_only_who_never_got_a_connection_was_cancelled(serving: Serving) -
         await proxy.until("cluster.app.upstream_rq_pending_active", 0)
         await proxy.play("client >> (close) \n origin << (reset)")
         assert proxy.counter("cluster.app.upstream_rq_cancelled") == 1
+
+
+def aimed_at(proxy: Proxy, *upstreams: str) -> list[Member]:
+    return [Member(proxy.upstreams[each].name) for each in upstreams]
+
+
+async def test_a_host_that_is_removed_is_drained_not_cut(serving: Serving) -> None:
+    """Whoever is in an exchange with it finishes; nobody else gets there."""
+    async with serving(http(endpoints="$origin, $origin2")) as proxy:
+        proxy.cluster().update(aimed_at(proxy, "origin"))
+        await proxy.play(ASKED)
+        proxy.cluster().update(aimed_at(proxy, "origin2"))
+        await proxy.play(f"origin >> {NO_CONTENT} \n client << {NO_CONTENT} \n origin << (fin)")
+        await proxy.play(ASKED.replace("origin", "origin2"))
+        await proxy.play(f"origin2 >> {NO_CONTENT} \n client << {NO_CONTENT}")
+
+
+async def test_idle_connections_to_a_removed_host_are_closed(serving: Serving) -> None:
+    async with serving(http(endpoints="$origin, $origin2")) as proxy:
+        proxy.cluster().update(aimed_at(proxy, "origin"))
+        await proxy.play(ANSWERED)
+        proxy.cluster().update(aimed_at(proxy, "origin2"))
+        await proxy.play("origin << (fin)")
+
+
+async def test_a_host_that_stays_keeps_what_it_has(serving: Serving) -> None:
+    async with serving(http(endpoints="$origin, $origin2")) as proxy:
+        cluster = proxy.cluster()
+        (before,) = [host for host in cluster.hosts if host.name == proxy.origin.name]
+        (member,) = aimed_at(proxy, "origin")
+        ill = attrs.evolve(member, weight=7, flags=(FAILED_ACTIVE_HC,))
+        cluster.update([ill])
+        assert cluster.hosts == [before]
+        assert (before.weight, before.healthy) == (7, False)
+        cluster.update([member])
+        await proxy.play(ANSWERED)
+        assert cluster.hosts == [before]
+        assert len(before.idle) == 1
+
+
+async def test_a_tunnel_to_a_removed_host_stays(serving: Serving) -> None:
+    async with serving(tcp(endpoints="$origin, $origin2")) as proxy:
+        proxy.cluster().update(aimed_at(proxy, "origin"))
+        await proxy.play("client >> hello \n origin << hello")
+        proxy.cluster().update(aimed_at(proxy, "origin2"))
+        await proxy.play("origin >> are you there? \n client << are you there?")
+        await proxy.play("client#2 >> hello \n origin2 << hello")
+
+
+async def test_a_logical_host_keeps_its_connections_when_its_address_changes(
+    serving: Serving,
+) -> None:
+    """Who asks while one is idle gets that; who does not get one goes to the new address."""
+    async with serving(http(endpoints="$origin, $origin2")) as proxy:
+        old, new = (
+            attrs.evolve(each, logical="app.test:80")
+            for each in aimed_at(proxy, "origin", "origin2")
+        )
+        proxy.cluster().update([old])
+        await proxy.play(ANSWERED)
+        (host,) = proxy.cluster().hosts
+        proxy.cluster().update([new])
+        assert proxy.cluster().hosts == [host]
+        await proxy.play(ASKED)
+        other = ASKED.replace("origin", "origin2").replace("client", "client#2")
+        await proxy.play(other)
+        await proxy.play(f"origin >> {NO_CONTENT} \n client << {NO_CONTENT}")
+        assert len(host.idle) == 1
+
+
+async def test_nobody_gets_through_while_there_are_no_hosts(serving: Serving) -> None:
+    async with serving(http()) as proxy:
+        hosts = aimed_at(proxy, "origin")
+        proxy.cluster().update([])
+        await proxy.play(f"client >> GET / HTTP/1.1 | host: a | \n {failed('no healthy upstream')}")
+        proxy.cluster().update(hosts)
+        await proxy.play(ANSWERED)

@@ -28,6 +28,7 @@ def failure(status: str, detail: str) -> str:
 
 ASK = "client >> GET / HTTP/1.1 | host: a |"
 NO_CONTENT = "HTTP/1.1 204 No Content |"
+TIMED_OUT = failure("504 Gateway Timeout", "upstream request timeout")
 
 
 async def test_connection_refused(serving: Serving) -> None:
@@ -179,7 +180,7 @@ async def test_the_route_timeout(serving: Serving) -> None:
             f"""
             {ASK}
             origin << GET / HTTP/1.1 | host: a |
-            {failure("504 Gateway Timeout", "")}
+            {TIMED_OUT}
             origin << (reset)
             """
         )
@@ -208,7 +209,7 @@ async def test_the_route_timeout_is_over_with_the_response_head(serving: Serving
         await proxy.play(
             f"""
             client#2 >> GET / HTTP/1.1 | host: a |
-            {failure("504 Gateway Timeout", "").replace("client", "client#2")}
+            {TIMED_OUT.replace("client", "client#2")}
             origin >> k\\
             client << k\\
             """
@@ -231,7 +232,7 @@ async def test_the_route_timeout_counts_the_way_to_a_connection(
                 client#2 << HTTP/1.1 200 OK | content-length: 2 | | o\\
                 """
             )
-        await proxy.play(ASK + failure("504 Gateway Timeout", ""))
+        await proxy.play(ASK + TIMED_OUT)
         assert proxy.counter("cluster.app.upstream_rq_timeout") == 1
         assert proxy.counter("cluster.app.upstream_cx_connect_timeout") == 0
         if endpoints == "$origin":
@@ -242,7 +243,7 @@ async def test_the_route_timeout_counts_the_way_to_a_connection(
 async def test_the_route_timeout_counts_the_pauses_before_retries(serving: Serving) -> None:
     route = "timeout: 60ms, retry: {on: [connect_failure], backoff: {base: 60s, max: 60s}},"
     async with serving(http(route=route, endpoints="$refusing")) as proxy:
-        await proxy.play(ASK + failure("504 Gateway Timeout", ""))
+        await proxy.play(ASK + TIMED_OUT)
         assert proxy.counter("cluster.app.upstream_rq_timeout") == 1
     assert (proxy.log[0]["status"], proxy.log[0]["flags"]) == (504, "UT")
 
@@ -259,10 +260,10 @@ async def test_the_route_timeout_begins_with_the_end_of_the_request(serving: Ser
         await proxy.play(
             f"""
             client#2 >> GET / HTTP/1.1 | host: a |
-            {failure("504 Gateway Timeout", "").replace("client", "client#2")}
+            {TIMED_OUT.replace("client", "client#2")}
             client >> e!\\
             origin << e!\\
-            {failure("504 Gateway Timeout", "")}
+            {TIMED_OUT}
             """
         )
 
@@ -311,7 +312,7 @@ async def test_tries_that_all_take_too_long(serving: Serving) -> None:
             origin << (reset)
             origin#2 << GET / HTTP/1.1 | host: a |
             origin#2 << (reset)
-            {failure("504 Gateway Timeout", "")}
+            {TIMED_OUT}
             """
         )
         assert proxy.counter("cluster.app.upstream_rq_per_try_timeout") == 2

@@ -9,8 +9,10 @@ import attrs
 from trioproxy.admin.address import label, structured
 from trioproxy.admin.query import pattern
 from trioproxy.admin.responses import as_json, text
+from trioproxy.config.address import Address
 from trioproxy.stats.family import sanitized
 from trioproxy.stats.upstream import host_scope
+from trioproxy.upstream import member as flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,78 +21,87 @@ if TYPE_CHECKING:
 
     from trioproxy.admin.query import Query
     from trioproxy.admin.view import View
-    from trioproxy.config.cluster import Cluster, Endpoint
+    from trioproxy.clusters.membership import Membership
+    from trioproxy.config.cluster import Cluster
+    from trioproxy.upstream.member import Member
 
 COUNTERS = ("cx_connect_fail", "cx_total", "rq_error", "rq_success", "rq_timeout", "rq_total")
 GAUGES = ("cx_active", "rq_active")
+
+HEALTH_KEYS = {
+    flags.FAILED_ACTIVE_HC: "failed_active_health_check",
+    flags.FAILED_OUTLIER_CHECK: "failed_outlier_check",
+    flags.DEGRADED_ACTIVE_HC: "failed_active_degraded_check",
+    flags.PENDING_DYNAMIC_REMOVAL: "pending_dynamic_removal",
+    flags.PENDING_ACTIVE_HC: "pending_active_hc",
+}
+"""What Envoy's JSON calls the flags of its lines."""
 
 
 def clusters(view: View, query: Query) -> Response:
     """Show the clusters whose name the query's `filter` is found in."""
     wanted = pattern(query)
     chosen = [
-        cluster
-        for cluster in view.instance.config.clusters
-        if wanted is None or wanted.search(cluster.name)
+        membership
+        for name, membership in view.instance.memberships.items()
+        if wanted is None or wanted.search(name)
     ]
     figures = view.stats.snapshot().hidden
     if query.get("format") == "json":
-        return as_json({"cluster_statuses": [status(cluster, figures) for cluster in chosen]})
-    return text("".join(f"{line}\n" for cluster in chosen for line in lines(cluster, figures)))
+        return as_json({"cluster_statuses": [status(each, figures) for each in chosen]})
+    return text("".join(f"{line}\n" for each in chosen for line in lines(each, figures)))
 
 
-def lines(cluster: Cluster, figures: Mapping[str, int]) -> Iterator[str]:
+def lines(membership: Membership, figures: Mapping[str, int]) -> Iterator[str]:
     """Yield a cluster as `name::key::value` lines."""
-    yield f"{cluster.name}::observability_name::{cluster.name}"
-    for limit, value in limits(cluster).items():
-        yield f"{cluster.name}::default_priority::{limit}::{value}"
-    yield f"{cluster.name}::added_via_api::false"
-    for endpoint in cluster.endpoints:
-        host = f"{cluster.name}::{label(endpoint.address)}"
-        for key, said in host_lines(cluster, endpoint, figures).items():
-            yield f"{host}::{key}::{said}"
+    name = membership.name
+    yield f"{name}::observability_name::{name}"
+    for limit, value in limits(membership.config).items():
+        yield f"{name}::default_priority::{limit}::{value}"
+    yield f"{name}::added_via_api::false"
+    if membership.failure:
+        yield f"{name}::discovery_failure::{membership.failure}"
+    for host in membership.members:
+        for key, said in host_lines(name, host, figures).items():
+            yield f"{name}::{label(Address.parse(host.address))}::{key}::{said}"
 
 
-def host_lines(
-    cluster: Cluster, endpoint: Endpoint, figures: Mapping[str, int]
-) -> dict[str, object]:
+def host_lines(cluster: str, host: Member, figures: Mapping[str, int]) -> dict[str, object]:
     """Return what is said of a host, line by line; what trioproxy knows no such thing of is empty.
 
     `-1` is a success rate that was not measured.
     """
-    values = host_figures(cluster, endpoint, figures)
+    values = host_figures(cluster, host, figures)
     return {
         **{name: values[name] for name in sorted(values)},
-        "hostname": "",
-        "health_flags": "healthy",
-        "weight": endpoint.weight,
-        "region": "",
-        "zone": "",
-        "sub_zone": "",
+        "hostname": host.hostname,
+        "health_flags": "".join(f"/{flag}" for flag in host.flags) or "healthy",
+        "weight": host.weight,
+        "region": host.locality.region,
+        "zone": host.locality.zone,
+        "sub_zone": host.locality.sub_zone,
         "canary": "false",
-        "priority": 0,
+        "priority": host.priority,
         "success_rate": -1,
         "local_origin_success_rate": -1,
     }
 
 
-def status(cluster: Cluster, figures: Mapping[str, int]) -> dict[str, object]:
+def status(membership: Membership, figures: Mapping[str, int]) -> dict[str, object]:
     """Return a cluster as an object."""
+    name = membership.name
     return {
-        "name": cluster.name,
-        "host_statuses": [
-            host_status(cluster, endpoint, figures) for endpoint in cluster.endpoints
-        ],
-        "circuit_breakers": {"thresholds": [limits(cluster)]},
-        "observability_name": cluster.name,
+        "name": name,
+        **({"discovery_failure": membership.failure} if membership.failure else {}),
+        "host_statuses": [host_status(name, each, figures) for each in membership.members],
+        "circuit_breakers": {"thresholds": [limits(membership.config)]},
+        "observability_name": name,
     }
 
 
-def host_status(
-    cluster: Cluster, endpoint: Endpoint, figures: Mapping[str, int]
-) -> dict[str, object]:
-    """Return a host as an object; zeros are left out, 64-bit numbers are texts."""
-    values = host_figures(cluster, endpoint, figures)
+def host_status(cluster: str, host: Member, figures: Mapping[str, int]) -> dict[str, object]:
+    """Return a host as an object; what is zero or empty is left out, 64-bit numbers are texts."""
+    values = host_figures(cluster, host, figures)
     stats = [
         {
             **({"type": "GAUGE"} if name in GAUGES else {}),
@@ -99,20 +110,31 @@ def host_status(
         }
         for name in (*COUNTERS, *GAUGES)
     ]
+    place = attrs.asdict(host.locality, filter=lambda field, _: field.name != "weight")
     return {
-        "address": structured(endpoint.address),
+        "address": structured(Address.parse(host.address)),
         "stats": stats,
-        "health_status": {"eds_health_status": "HEALTHY"},
-        "weight": endpoint.weight,
-        "locality": {},
+        "health_status": health(host),
+        "weight": host.weight,
+        **({"hostname": host.hostname} if host.hostname else {}),
+        **({"priority": host.priority} if host.priority else {}),
+        "locality": {key: said for key, said in place.items() if said},
     }
 
 
-def host_figures(
-    cluster: Cluster, endpoint: Endpoint, figures: Mapping[str, int]
-) -> dict[str, int]:
+def health(host: Member) -> dict[str, object]:
+    """Return what speaks against a host, and what its list says of it."""
+    if flags.FAILED_EDS_HEALTH in host.flags:
+        listed = "UNHEALTHY"
+    else:
+        listed = "DEGRADED" if flags.DEGRADED_EDS_HEALTH in host.flags else "HEALTHY"
+    raised = {key: True for flag, key in HEALTH_KEYS.items() if flag in host.flags}
+    return {**raised, "eds_health_status": listed}
+
+
+def host_figures(cluster: str, host: Member, figures: Mapping[str, int]) -> dict[str, int]:
     """Return a host's counters and gauges, summed over the workers."""
-    scope = sanitized(host_scope(cluster.name, str(endpoint.address)))
+    scope = sanitized(host_scope(cluster, host.key))
     return {name: figures.get(f"{scope}.{name}", 0) for name in (*COUNTERS, *GAUGES)}
 
 

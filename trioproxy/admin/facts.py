@@ -23,9 +23,10 @@ VERSION = f"trioproxy/{__version__}/Clean/RELEASE/OpenSSL"
 
 
 def ready(view: View, query: Query) -> Response:
-    """Say the state, as a status too: 200 is LIVE, all else is 503."""
+    """Say the state, as a status too: 200 is LIVE, all else is 503; then what is waited for."""
     state = view.instance.state
-    return text(f"{state.name}\n", 200 if state is State.LIVE else 503)
+    waiting = "".join(f"{name}\n" for name in targets(view.instance))
+    return text(f"{state.name}\n{waiting}", 200 if state is State.LIVE else 503)
 
 
 def restart_version(view: View, query: Query) -> Response:
@@ -117,8 +118,15 @@ def runtime(view: View, query: Query) -> Response:
 
 
 def init_dump(view: View, query: Query) -> Response:
-    """List what start-up waits for: nothing that can be waited for as yet."""
-    return as_json({})
+    """List what start-up waits for: clusters, each with what is missing to it."""
+    waiting = targets(view.instance)
+    dump = {"name": "init manager Cluster Manager", "target_names": waiting}
+    return as_json({"unready_targets_dumps": [dump]} if waiting else {})
+
+
+def targets(instance: Instance) -> list[str]:
+    """Return what start-up waits for, and why."""
+    return [f"cluster {name}: {missing}" for name, missing in instance.unready().items()]
 
 
 def contention(view: View, query: Query) -> Response:

@@ -100,4 +100,5 @@ def described(policy: Policy) -> dict[str, object]:
     """Write a policy as a configuration would."""
     spans = {name: format_span(getattr(policy, name)) for name in RUNGS}
     quiet = None if policy.quiet is None else f"{policy.quiet:g}s"
-    return {**spans, "quiet": quiet, "hand_over": policy.hand_over}
+    most = policy.max_per_second
+    return {**spans, "quiet": quiet, "hand_over": policy.hand_over, "max_per_second": most}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from trioproxy.clusters.membership import Membership
     from trioproxy.config.address import Address
     from trioproxy.config.options import Options
     from trioproxy.config.server import Config
@@ -71,6 +72,13 @@ class Instance(Protocol):
     @property
     def addresses(self) -> Mapping[str, Address]:
         """Where each listener really listens, by its name: port 0 has become a port."""
+
+    @property
+    def memberships(self) -> Mapping[str, Membership]:
+        """The hosts of each cluster, by its name."""
+
+    def unready(self) -> Mapping[str, str]:
+        """Return what is missing to each cluster that the start waits for, by its name."""
 
     @property
     def log_levels(self) -> Mapping[str, str]:

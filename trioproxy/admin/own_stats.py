@@ -11,11 +11,9 @@ from trioproxy import __version__
 from trioproxy.admin.instance import State
 from trioproxy.admin.memory import measure
 from trioproxy.stats.server import ClusterManagerStats, ListenerManagerStats, ServerStats
-from trioproxy.stats.upstream import MembershipStats
 
 if TYPE_CHECKING:
     from trioproxy.admin.instance import Instance
-    from trioproxy.config.cluster import Cluster
     from trioproxy.stats.reader import Reader
     from trioproxy.stats.snapshot import Snapshot
 
@@ -52,15 +50,6 @@ class OwnStats:
         self._listeners.listener_create_success.add(listeners * instance.options.concurrency)
         self._listeners.total_listeners_active.set(listeners)
         self._clusters.cluster_added.add(len(instance.config.clusters))
-        self._clusters.active_clusters.set(len(instance.config.clusters))
-        for cluster in instance.config.clusters:
-            self._count_members(cluster)
-
-    def _count_members(self, cluster: Cluster) -> None:
-        members = MembershipStats(self._instance.writer, cluster.name)
-        members.membership_total.set(len(cluster.endpoints))
-        members.membership_healthy.set(len(cluster.endpoints))
-        members.membership_change.add()
 
     def _refresh(self) -> None:
         instance, server = self._instance, self._server
@@ -69,6 +58,9 @@ class OwnStats:
         server.live.set(instance.state is State.LIVE)
         server.parent_connections.set(self._parent_connections())
         self._listeners.workers_started.set(instance.state in {State.LIVE, State.DRAINING})
+        warming = len(instance.unready())
+        self._clusters.warming_clusters.set(warming)
+        self._clusters.active_clusters.set(len(instance.config.clusters) - warming)
         memory = measure()
         server.memory_allocated.set(memory.allocated)
         server.memory_heap_size.set(memory.heap)

@@ -93,7 +93,7 @@ def serve(options: Options, config: Config) -> int:
     from trioproxy.server import main as server
 
     def open_worker(identity: Identity) -> AbstractAsyncContextManager[DataPlane]:
-        origin = Origin(gethostname(), identity.epoch, identity.worker)
+        origin = Origin(gethostname(), identity.epoch, identity.worker, identity.workers)
         return open_plane(config, identity.writer, origin)
 
     return server.run(options, config, open_worker, serve_admin, os.environ)

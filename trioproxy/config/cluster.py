@@ -4,24 +4,11 @@ from typing import Annotated, ClassVar, Literal
 
 import attrs
 
-from trioproxy.config.address import Address
+from trioproxy.config.discovery import Discovery
+from trioproxy.config.endpoint import Endpoint, check_localities
 from trioproxy.config.http2 import UPSTREAM, Http2Options
-from trioproxy.config.marks import Count, Declares, Invalid, Later, Length, Name, Range, Unique
-from trioproxy.config.units import Seconds
-
-
-@attrs.frozen
-class Endpoint:
-    """One upstream address."""
-
-    short: ClassVar[str] = "address"
-
-    address: Annotated[Address, "Where to connect"]
-    weight: Annotated[int, Range(1, 1_000_000), "Its share of the load beside the others'"] = 1
-
-    def __attrs_post_init__(self) -> None:
-        if self.address.free:
-            raise Invalid("port 0 cannot be connected to", "address")
+from trioproxy.config.marks import Count, Declares, Invalid, Later, Name, Range, Unique
+from trioproxy.config.units import Fraction, Seconds
 
 
 @attrs.frozen
@@ -39,7 +26,6 @@ class Cluster:
     """A named group of endpoints with one policy."""
 
     later: ClassVar[tuple[str, ...]] = (
-        "discovery",
         "health_checks",
         "outlier_detection",
         "tls",
@@ -47,9 +33,16 @@ class Cluster:
     )
 
     name: Annotated[Name, Declares("cluster"), "What routes and filters call it"]
-    endpoints: Annotated[
-        tuple[Endpoint, ...], Length(1), Unique(("address",)), "Its upstream addresses"
-    ]
+    endpoints: Annotated[tuple[Endpoint, ...], Unique(("address",)), "Its upstream addresses"] = ()
+    discovery: Annotated[
+        Discovery | None, "How its upstream addresses are found, where they are not written down"
+    ] = None
+    required: Annotated[
+        bool, "Nothing is taken over, or served, before it is known which of its hosts are healthy"
+    ] = True
+    min_healthy: Annotated[
+        Fraction, "Such a share of them, and one at the least, has to be healthy by then"
+    ] = 0.0
     connect_timeout: Annotated[Seconds, "Until a connection stands"] = 5.0
     protocol: Annotated[
         Literal["http1", "http2"],
@@ -69,3 +62,10 @@ class Cluster:
     max_connection_duration: Annotated[
         Seconds | None, "A pooled connection that is older takes no new request"
     ] = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.endpoints and self.discovery:
+            raise Invalid("expected endpoints or discovery, not both", "discovery")
+        if not self.endpoints and not self.discovery:
+            raise Invalid("expected endpoints or discovery", "endpoints")
+        check_localities(self.endpoints, "endpoints")

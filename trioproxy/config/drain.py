@@ -5,7 +5,7 @@ from typing import Annotated
 
 import attrs
 
-from trioproxy.config.marks import Invalid
+from trioproxy.config.marks import Count, Invalid
 from trioproxy.config.units import Seconds
 from trioproxy.drain.policy import Policy
 from trioproxy.drain.span import Span
@@ -33,6 +33,10 @@ class Rungs:
     ] = None
     hand_over: Annotated[
         bool | None, "Connections that can move go to the next generation instead of ending"
+    ] = None
+    max_per_second: Annotated[
+        Count | None,
+        "In each listener, so many are told, closed or moved at the most, while there is time",
     ] = None
 
     def __attrs_post_init__(self) -> None:

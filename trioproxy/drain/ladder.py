@@ -26,8 +26,10 @@ class Ladder:
         )
 
     def patient(self, until: float) -> Ladder:
-        """Return the ladder of one that has just come: time to say something, if there is any."""
-        return attrs.evolve(self, idle=min(max(self.idle, until), self.stream))
+        """Return the ladder of one that is not closed for being idle before that, if it can be."""
+        if self.idle >= until:
+            return self
+        return attrs.evolve(self, idle=min(until, self.stream))
 
     def unasked(self) -> Ladder:
         """Return the ladder of a connection that is not asked to leave, but ends with the rest."""

@@ -81,8 +81,12 @@ class Lifetime:
     `expired` tells afterwards that it was ended by its time, and `stands` where it stood then;
     `abandoned` that it was ended because its peer had left.
 
-    While it is `moving`, whoever has the connection offers it to the next generation as soon as
-    it stands where it can go; `mover` has one that waits there do so at once.
+    While it is `moving`, whoever has the connection offers it to the next generation, from when it
+    is `called` on, as soon as it stands where it can go; `mover` has one that waits there do so at
+    once.
+
+    `spoken_to` tells of one that stands idle whether its peer has said something that nobody has
+    read yet: then it is not closed for having been idle.
     """
 
     __slots__ = (
@@ -91,15 +95,17 @@ class Lifetime:
         "_causes",
         "_end",
         "_enters",
+        "_scope",
         "_sweep",
         "_told",
         "abandoned",
+        "called",
         "expired",
         "ladder",
         "mover",
         "moving",
         "quiet",
-        "scope",
+        "spoken_to",
         "stands",
         "timeout",
         "when",
@@ -108,8 +114,8 @@ class Lifetime:
     def __init__(self, sweep: Sweep, age: float = 0.0) -> None:
         self._sweep = sweep
         self._begun = trio.current_time() - age
-        self.scope = trio.CancelScope()
-        self._enters = True
+        self._scope: trio.CancelScope | None = None
+        self._enters = False
         self.ladder: Ladder = STAY
         self._causes: dict[Cause, Ladder] = NOT_ASKED
         self.stands = Stand.LIFE
@@ -120,8 +126,9 @@ class Lifetime:
         self._told: trio.Event | None = None
         self.when = inf
         self.expired = False
-        self.moving = False
+        self.moving = self.called = False
         self.mover: Callable[[], object] | None = None
+        self.spoken_to: Callable[[], bool] | None = None
         self.abandoned = False
 
     def __repr__(self) -> str:
@@ -129,8 +136,10 @@ class Lifetime:
 
     def __enter__(self) -> Self:
         self._sweep.timed.add(self)
-        if self._enters:
-            self.scope.__enter__()
+        if self._scope is None:
+            self._enters = True
+            self._scope = trio.CancelScope()
+            self._scope.__enter__()
         return self
 
     def __exit__(
@@ -142,12 +151,12 @@ class Lifetime:
         self._sweep.timed.discard(self)
         for alarm in self._alarms or ():
             self._sweep.timed.discard(alarm)
-        return self.scope.__exit__(kind, error, traceback) if self._enters else None
+        assert self._scope is not None
+        return self._scope.__exit__(kind, error, traceback) if self._enters else None
 
     def run_in(self, scope: trio.CancelScope) -> None:
         """Use a scope that the caller has entered, and leaves once it was cancelled."""
-        self.scope = scope
-        self._enters = False
+        self._scope = scope
 
     @property
     def age(self) -> float:
@@ -236,12 +245,23 @@ class Lifetime:
     def abandon(self) -> None:
         """End the connection: its peer has left."""
         self.abandoned = True
-        self.scope.cancel()
+        self._cancel()
 
     def expire(self) -> None:
         """End the connection: called by the sweep when its time has come."""
-        self.expired = True
-        self.scope.cancel()
+        if not self._spared():
+            self.expired = True
+            self._cancel()
+
+    def _spared(self) -> bool:
+        """Whether it only had to leave while idle, and is not idle any more."""
+        if self.stands is not Stand.IDLE or self.spoken_to is None or self.worn_out:
+            return False
+        return trio.current_time() < self.ladder.life and self.spoken_to()
+
+    def _cancel(self) -> None:
+        if self._scope is not None:
+            self._scope.cancel()
 
     def _rung(self) -> float:
         if self.stands is Stand.IDLE:

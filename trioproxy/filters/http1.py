@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 PREFACE_HEAD = b"PRI * HTTP/2.0"  # RFC 9113 section 3.4: it is made to be no HTTP/1 request
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+REQUEST_SIZE = 80 * 1024  # a head and a body of 64 KiB, in one piece where it came as one
 PROTOCOLS = ("HTTP/1.0", "HTTP/1.1")
 
 
@@ -55,7 +56,7 @@ class Http1Connection:
         self.connection = connection
         self.manager = manager
         self.transport = connection.transport
-        self.reader = Reader(connection.transport)
+        self.reader = Reader(connection.transport, REQUEST_SIZE)
         inheritance = connection.inheritance
         self.requests = inheritance.offer.requests if inheritance else 0
         self._first = self.requests + 1
@@ -66,6 +67,7 @@ class Http1Connection:
         self._writer = ResponseWriter(self)
         self.transport.on_hangup = self._hung_up
         connection.lifetime.mover = self._move
+        connection.lifetime.spoken_to = self._spoken_to
 
     def __repr__(self) -> str:
         return f"<Http1Connection {self.connection.id}, request count {self.requests}>"
@@ -102,7 +104,7 @@ class Http1Connection:
         lifetime, manager = self.connection.lifetime, self.manager
         lifetime.stand(Stand.IDLE, manager.idle_timeout)
         try:
-            if lifetime.moving and await self._offer():
+            if lifetime.called and await self._offer():
                 return False
             request = await self._next_request()
         except Moving:
@@ -169,6 +171,10 @@ class Http1Connection:
         """Offer it to the next generation now, if it is idle; if not, that comes before it is."""
         if self.connection.lifetime.stands is Stand.IDLE and not self._parting:
             self.transport.interrupt(Moving())
+
+    def _spoken_to(self) -> bool:
+        """Whether a request has arrived that nobody has seen: to close now would reset it."""
+        return not self._parting and self.transport.unread() > 0
 
     async def _offer(self) -> bool:
         if self.reader.pending:

@@ -80,7 +80,7 @@ class Relay:
         lifetime = self._client.lifetime
         lifetime.mover = self._move
         try:
-            while not (lifetime.moving and await self._offer()):
+            while not (lifetime.called and await self._offer()):
                 try:
                     return await self._pump.run()
                 except Moving:

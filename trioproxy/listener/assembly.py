@@ -74,12 +74,14 @@ class LogOpener:
 
 
 @asynccontextmanager
-async def open_plane(config: Config, writer: Writer, origin: Origin) -> AsyncIterator[Plane]:
+async def open_plane(
+    config: Config, writer: Writer, origin: Origin, rng: random.Random | None = None
+) -> AsyncIterator[Plane]:
     """A data plane, warm but not accepting; what is left at the exit is cut.
 
     Raises OSError where an access log cannot be opened.
     """
-    rng = random.Random()
+    rng = rng or random.Random()
     async with open_reactor() as reactor, trio.open_nursery() as connections:
         sweep = Sweep(reactor)
         with AccessLogs(LogCounter(writer)) as files, PipePool() as pipes:

@@ -68,7 +68,7 @@ class Listener:
         self._total = tools.stats.gauge("server.total_connections")
         filters = [prepared(each, tools) for each in config.chains[0].filters]
         self._chain = chain(cast("list[Filter[Connection]]", filters))
-        self.policy = config.policy(drain)
+        self.policy = config.policy(drain).shared(tools.origin.workers)
         # What a filter of one's own remembers of a connection, nobody can carry over.
         movable = len(filters) == 1 and hasattr(filters[0], "refusal")
         self._adopter = cast("Adopter", filters[0]) if movable else None
@@ -156,8 +156,9 @@ class Listener:
         except Exception:
             log.exception("a filter of listener %s failed", self.name)
             transport.abort()
-        except BaseExceptionGroup:  # something failed while the connection was cancelled
-            transport.abort()
+        except BaseExceptionGroup as ends:
+            if ends.split(trio.Cancelled)[1] is not None:  # something failed when it was cancelled
+                transport.abort()
             raise
         finally:
             transport.close()

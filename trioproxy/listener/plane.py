@@ -11,6 +11,7 @@ import attrs
 import trio
 
 from trioproxy.drain.lifetime import Cause
+from trioproxy.drain.pace import Pace
 from trioproxy.filters.offer import OFFERS
 from trioproxy.listener.adoption import Adoption
 from trioproxy.listener.progress import progress
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from trioproxy.filters.handover import Successor
     from trioproxy.filters.tools import Tools
     from trioproxy.listener.listener import Listener
+    from trioproxy.upstream.member import Member
 
 log = logging.getLogger("trioproxy.listener")
 
@@ -134,28 +136,36 @@ class Plane:
         That holds for those that are still to come, too, as long as the cause stands. Where it is
         a hot restart, who can move is asked only to do that.
         """
-        self._drains[cause] = Draining(trio.current_time(), time, life, immediate)
+        drain = self._drains[cause] = Draining(trio.current_time(), time, life, immediate)
         moving = cause is Cause.RESTART and self._tools.handover.open
         for listener in self._listeners.values():
-            for lifetime in listener.living:
+            count = max(len(listener.living), 1)
+            for rank, lifetime in enumerate(listener.living):
                 lifetime.moving = lifetime.moving or (moving and listener.moves)
-                self._tell(listener, lifetime, cause)
-        if moving:
-            self._connections.start_soon(self._move)
+                self._tell(listener, lifetime, cause, (rank + self._tools.rng.random()) / count)
+            if moving and listener.moves:
+                pace = Pace(listener.policy.least_spread(count, life) / count)
+                self._connections.start_soon(self._move, listener, drain, pace)
 
     def _tell(
-        self, listener: Listener, lifetime: Lifetime, cause: Cause, patient_until: float = 0.0
+        self, listener: Listener, lifetime: Lifetime, cause: Cause, u: float, patience: float = 0.0
     ) -> None:
+        """Give a connection its ladder; it is not closed for being idle in `patience` seconds."""
         drain = self._drains[cause]
+        spread = listener.policy.least_spread(len(listener.living), drain.life)
         ladder = listener.policy.ladder(
             drain.since,
             drain=drain.time,
             life=drain.life,
-            u=0.0 if drain.immediate else self._tools.rng.random(),
+            u=u,
+            immediate=drain.immediate,
+            spread=spread,
         )
         if cause is Cause.RESTART and lifetime.moving:
             ladder = ladder.unasked()
-        lifetime.tighten(ladder.patient(patient_until), cause)
+        # Who is told late is not all told at the same moment for that.
+        soonest = trio.current_time() + patience + spread * u
+        lifetime.tighten(ladder.patient(soonest), cause)
 
     def undrain(self, cause: Cause) -> None:
         """Withdraw a cause to leave; who was already told goes on leaving."""
@@ -164,7 +174,8 @@ class Plane:
         if cause is Cause.RESTART:
             self._tools.handover.end()
         for lifetime in self._lifetimes():
-            lifetime.moving = lifetime.moving and cause is not Cause.RESTART
+            if cause is Cause.RESTART:
+                lifetime.moving = lifetime.called = False
             lifetime.relax(cause)
 
     async def emptied(self) -> None:
@@ -192,13 +203,19 @@ class Plane:
         if moved or stayed:
             log.info("handed over %d connections, %d stayed", moved, stayed)
 
-    async def _move(self) -> None:
-        """Have those move that wait for something, as soon as they do, a window at a time."""
+    async def _move(self, listener: Listener, drain: Draining, pace: Pace) -> None:
+        """Call one after the other to move, and those that wait for something as soon as they do.
+
+        No faster than its policy says, and a window at a time.
+        """
         handover = self._tools.handover
-        while handover.open:
-            for lifetime in self._lifetimes():
+        while handover.open and self._drains.get(Cause.RESTART) is drain:
+            for lifetime in list(listener.living):
+                if lifetime.moving and not lifetime.called:
+                    await pace.turn()
+                    lifetime.called = lifetime.moving
                 await handover.room()
-                if lifetime.moving and lifetime.mover is not None:
+                if lifetime.called and lifetime.mover is not None:
                     lifetime.mover()
                     await trio.lowlevel.checkpoint()  # it offers in its own turn: count it, then
             await trio.sleep(MOVE_AGAIN)
@@ -206,14 +223,14 @@ class Plane:
     def stay(self, lifetime: Lifetime) -> None:
         """A connection does not move: it is asked to leave, as long as there is cause."""
         if lifetime.moving and Cause.RESTART in self._drains:
-            lifetime.moving = False
+            lifetime.moving = lifetime.called = False
             listener = next(each for each in self._listeners.values() if lifetime in each.living)
-            self._tell(listener, lifetime, Cause.RESTART)
+            self._tell(listener, lifetime, Cause.RESTART, self._tools.rng.random())
 
     def arrived(self, listener: Listener, lifetime: Lifetime) -> None:
         """Take note of a new connection: what holds for the others holds for it."""
         for cause in self._drains:
-            self._tell(listener, lifetime, cause, trio.current_time() + FIRST_WORDS)
+            self._tell(listener, lifetime, cause, self._tools.rng.random(), FIRST_WORDS)
 
     def departed(self) -> None:
         """Take note that a connection is gone."""
@@ -227,6 +244,10 @@ class Plane:
     def set_health(self, *, failed: bool) -> None:
         """Tell whoever checks this worker's health that it is well, or that it is not."""
         self._tools.health.failed = failed
+
+    def set_hosts(self, cluster: str, members: Sequence[Member]) -> None:
+        """Have a cluster have these hosts from now on, each once; who is gone is drained."""
+        self._tools.clusters[cluster].update(members)
 
     def report(self) -> dict[str, object]:
         """Return this worker's figures for admin, fit for JSON."""

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 RECEIVE_SIZE = 16 * 1024
 TURNS_BEFORE_YIELD = 16
 LINGER_RESET = struct.pack("ii", 1, 0)
+CLOSE_WAIT = b"\x08"  # tcpi_state, the first byte of TCP_INFO: the peer has sent FIN
+# As an int: the enumeration that `socket.socket.family` returns costs more than its use here.
+family_of = socket.SocketType.family.__get__
 
 
 class Transport:
@@ -69,7 +72,7 @@ class Transport:
         self.shared = False
         self.on_hangup: Callable[[int], None] | None = None
         # On a Unix socket a read also stops behind a message that carried descriptors.
-        self.wary = sock.family == socket.AF_UNIX
+        self.wary = family_of(sock) == socket.AF_UNIX
         self.interest = 0
         self.waiter: Task | None = None
         self.writer: Task | None = None
@@ -138,7 +141,7 @@ class Transport:
             self.ready &= ~OUT
         return total
 
-    def send_both_nowait(self, head: bytes, body: bytes) -> int:
+    def send_both_nowait(self, head: bytes, body: bytes | memoryview) -> int:
         """Like `send_nowait`, of two pieces, without joining them first."""
         try:
             sent = self.sock.sendmsg((head, body))
@@ -200,9 +203,13 @@ class Transport:
         return event | OUT if event & GONE else event
 
     def look_ahead(self) -> None:
-        """Look whether FIN is right behind what was read: `hangup` tells then."""
+        """Look whether FIN has come behind what was read: `hangup` tells then."""
         try:
-            self.hangup = self.hangup or not self.sock.recv(1, socket.MSG_PEEK)
+            if family_of(self.sock) == socket.AF_UNIX:
+                self.hangup = self.hangup or not self.sock.recv(1, socket.MSG_PEEK)
+            else:  # half the price of an exception for each connection that stays open
+                state = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+                self.hangup = self.hangup or state == CLOSE_WAIT
         except OSError:
             return  # nothing there, or a reset: the reactor will tell
 

@@ -23,6 +23,7 @@ from trioproxy.stats.server import ServerStats
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trioproxy.clusters.manager import ClusterManager
     from trioproxy.config.options import Options
     from trioproxy.config.server import Config
     from trioproxy.server.as_child import AsChild, Lineage
@@ -97,6 +98,7 @@ class Generation:
     admin: Sockets
     sockets: Sockets
     supervisor: Supervisor
+    clusters: ClusterManager
     ending: Ending
     phase: Phase = Phase.INITIALISING
     took_over: bool = False
@@ -146,7 +148,8 @@ class Generation:
         if self.parent.absent:
             self.admin.listen()
             self.admin_door.open()
-        await self._start_workers(nursery)
+        nursery.start_soon(self.clusters.run)
+        await self._get_ready(nursery)
         self.sockets.listen()
         if not self.parent.absent:
             self.admin.listen()
@@ -196,12 +199,21 @@ class Generation:
         self.process_log.reopen()
         await self.supervisor.reopen_logs()
 
-    async def _start_workers(self, nursery: trio.Nursery) -> None:
+    async def _get_ready(self, nursery: trio.Nursery) -> None:
+        """Return when all workers and clusters are ready; raises StartFailed where one is not."""
         timeout = self.config.hot_restart.init_timeout
         with trio.move_on_after(timeout):
-            return await self.supervisor.start(nursery)
-        late = ", ".join(map(str, self.supervisor.missing()))
-        raise StartFailed(f"not ready in {timeout:g} s: worker {late} (hot_restart.init_timeout)")
+            await self.supervisor.start(nursery)
+            return await self.clusters.wait_ready()
+        late = "; ".join([*self._late_workers(), *self._late_clusters()])
+        raise StartFailed(f"not ready in {timeout:g} s: {late} (hot_restart.init_timeout)")
+
+    def _late_workers(self) -> list[str]:
+        missing = ", ".join(map(str, self.supervisor.missing()))
+        return [f"worker {missing}"] if missing else []
+
+    def _late_clusters(self) -> list[str]:
+        return [f"cluster {name}: {why}" for name, why in self.clusters.unready().items()]
 
     def _own_sockets(self) -> None:
         for bound in self.passable:

@@ -18,6 +18,7 @@ from trioproxy.server.progress import progress_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trioproxy.clusters.membership import Membership
     from trioproxy.config.address import Address
     from trioproxy.config.options import Options
     from trioproxy.config.server import Config
@@ -84,6 +85,14 @@ class AdminInstance:
     @property
     def addresses(self) -> dict[str, Address]:
         return {b.listener: b.local for b in self.generation.sockets.bound if b.index == 0}
+
+    @property
+    def memberships(self) -> dict[str, Membership]:
+        return self.generation.clusters.memberships
+
+    def unready(self) -> dict[str, str]:
+        initialising = self.generation.phase is Phase.INITIALISING
+        return self.generation.clusters.unready() if initialising else {}
 
     @property
     def log_levels(self) -> dict[str, str]:

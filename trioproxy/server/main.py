@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 import trio
 
+from trioproxy.clusters.manager import ClusterManager
 from trioproxy.server import worker
 from trioproxy.server.as_child import open_parent
 from trioproxy.server.as_parent import AsParent
@@ -161,6 +162,7 @@ async def open_generation(
             crew = Crew(
                 lineage.epoch, options.concurrency, config.shutdown.time, web, region.fd, writer
             )
+            supervisor = Supervisor(crew, children, partial(ending.ask, status=1))
             yield Generation(
                 lineage=lineage,
                 base_id=base_id,
@@ -176,7 +178,8 @@ async def open_generation(
                 control=control,
                 admin=admin,
                 sockets=web,
-                supervisor=Supervisor(crew, children, partial(ending.ask, status=1)),
+                supervisor=supervisor,
+                clusters=ClusterManager(config.clusters, writer, rng, supervisor.set_hosts),
                 ending=ending,
             )
 

@@ -138,6 +138,17 @@ class SetHealth:
 
 
 @attrs.frozen
+class SetHosts:
+    """Main to worker: these are all the hosts of a cluster from now on, each once.
+
+    `hosts` is what `trioproxy.upstream.member.pack` makes of them.
+    """
+
+    cluster: str
+    hosts: tuple[dict[str, object], ...]
+
+
+@attrs.frozen
 class Ping:
     """Main to worker: are you there?"""
 
@@ -200,6 +211,7 @@ ToWorker: TypeAlias = (
     | ReopenLogs
     | SetLogLevel
     | SetHealth
+    | SetHosts
     | Ping
     | Gather
     | TellWhenEmpty

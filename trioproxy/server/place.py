@@ -74,11 +74,10 @@ class Place:
         finally:
             self.ended.set()
 
-    async def tell(self, message: ToWorker) -> None:
-        """Send a command to the worker, if one is ready."""
+    async def tell(self, message: ToWorker) -> bool:
+        """Send a command to the worker, if one is ready; returns whether that was not too busy."""
         async with self._telling:
-            if self.process is not None:
-                await self.process.tell(message)
+            return self.process is None or await self.process.tell(message)
 
     async def _begin(self, on_ready: Callable[[], None]) -> None:
         """Have the first worker live here; raises StartFailed if that is too much to ask."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from trioproxy.drain.lifetime import Cause
     from trioproxy.stats.region import Region
     from trioproxy.stats.writer import Writer
+    from trioproxy.upstream.member import Member
 
 
 @attrs.frozen
@@ -74,6 +75,9 @@ class DataPlane(Protocol):
 
     def set_health(self, *, failed: bool) -> None:
         """Tell whoever checks this worker's health that it is well, or that it is not."""
+
+    def set_hosts(self, cluster: str, members: Sequence[Member], /) -> None:
+        """Have a cluster have these hosts from now on, each once; who is gone is drained."""
 
     def report(self) -> dict[str, object]:
         """Return this worker's figures for admin, fit for JSON."""

@@ -62,10 +62,14 @@ class Process:
         self._child.signal(signal.SIGKILL)
         return await self._child.ended()
 
-    async def tell(self, message: ToWorker, fds: Sequence[int] = ()) -> None:
-        """Send a command; one that is too busy to take it will be found silent by the pings."""
-        with suppress(ChannelError), trio.move_on_after(PATIENCE):
+    async def tell(self, message: ToWorker, fds: Sequence[int] = ()) -> bool:
+        """Send a command; returns whether it was taken, or there is nobody to take it.
+
+        One that is too busy for that will be found silent by the pings.
+        """
+        with suppress(ChannelError), trio.move_on_after(PATIENCE) as patience:
             await self._channel.send(message, fds)
+        return not patience.cancelled_caught
 
     async def gather(self) -> dict[str, object] | None:
         """Ask for its figures; None where it dies or does not answer in time."""

@@ -15,6 +15,7 @@ from trioproxy.server.messages import (
     ReopenLogs,
     Resume,
     SetHealth,
+    SetHosts,
     SetLogLevel,
     Shutdown,
     Start,
@@ -23,6 +24,7 @@ from trioproxy.server.messages import (
 )
 from trioproxy.server.place import Place
 from trioproxy.stats.server import WatchdogStats
+from trioproxy.upstream.member import pack
 
 if TYPE_CHECKING:
     import socket
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from trioproxy.server.messages import ToWorker
     from trioproxy.server.sockets import Sockets
     from trioproxy.stats.writer import Writer
+    from trioproxy.upstream.member import Member
 
 OVERTIME = 2.0
 """Seconds that a worker gets beyond the shutdown time, and beyond Terminate."""
@@ -76,12 +79,28 @@ class Supervisor:
         """Return the workers that are not ready."""
         return [index for index, place in enumerate(self._places) if place.process is None]
 
-    async def tell(self, message: ToWorker) -> None:
-        """Send a command to all workers, those that are still to come included."""
+    async def tell(self, message: ToWorker) -> bool:
+        """Send a command to all workers, those that are still to come included.
+
+        Returns whether none was too busy to take it.
+        """
         self._remember(message)
+        taken: list[bool] = []
+
+        async def tell(place: Place) -> None:
+            taken.append(await place.tell(message))
+
         async with trio.open_nursery() as nursery:
             for place in self._places:
-                nursery.start_soon(place.tell, message)
+                nursery.start_soon(tell, place)
+        return all(taken)
+
+    async def set_hosts(self, cluster: str, hosts: Sequence[Member]) -> bool:
+        """Tell all workers, those to come included, all hosts of a cluster.
+
+        Returns whether none was too busy to hear it.
+        """
+        return await self.tell(SetHosts(cluster, pack(hosts)))
 
     async def hand_over(self, ends: Sequence[socket.socket]) -> None:
         """Give each worker its channel to the next generation; the ends are theirs then."""
@@ -154,8 +173,11 @@ class Supervisor:
         return start, [crew.region, *(bound.sock.fileno() for bound in served)]
 
     def standing(self) -> Sequence[ToWorker]:
-        """Return what a worker is told when it is ready, to be where the others are."""
-        return tuple(self._standing.values())
+        """Return what a worker is told when it is ready, to be where the others are.
+
+        Hosts come first: who accepts has to know them.
+        """
+        return sorted(self._standing.values(), key=lambda each: not isinstance(each, SetHosts))
 
     async def _all_ended(self) -> None:
         for place in self._places:
@@ -168,6 +190,8 @@ class Supervisor:
                 self._standing[f"level {component}"] = message
             case SetHealth():
                 self._standing["health"] = message
+            case SetHosts(cluster=cluster):
+                self._standing[f"hosts {cluster}"] = message
             case ReopenLogs():
                 self._standing["logs"] = message
             case Accept() | Suspend():

@@ -33,6 +33,7 @@ from trioproxy.server.messages import (
     Report,
     Resume,
     SetHealth,
+    SetHosts,
     SetLogLevel,
     Shutdown,
     Start,
@@ -42,6 +43,7 @@ from trioproxy.server.messages import (
 )
 from trioproxy.server.plane import Identity
 from trioproxy.stats.region import Region
+from trioproxy.upstream.member import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -193,6 +195,8 @@ class Worker:
                 set_level(level, component)
             case SetHealth(failed=failed):
                 self._plane.set_health(failed=failed)
+            case SetHosts(cluster=cluster, hosts=hosts):
+                self._plane.set_hosts(cluster, unpack(hosts))
 
     def _accept(self) -> None:
         if self._started:

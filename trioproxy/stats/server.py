@@ -56,6 +56,7 @@ class ClusterManagerStats(Family):
 
     cluster_added: Counter
     active_clusters: OwnGauge
+    warming_clusters: OwnGauge
 
     def __init__(self, writer: Writer) -> None:
         super().__init__(writer, "cluster_manager")

@@ -13,7 +13,21 @@ class MembershipStats(Family):
 
     membership_total: OwnGauge
     membership_healthy: OwnGauge
+    membership_degraded: OwnGauge
     membership_change: Counter
+
+    def __init__(self, writer: Writer, cluster: str) -> None:
+        super().__init__(writer, f"cluster.{cluster}")
+
+
+class DiscoveryStats(Family):
+    """`cluster.<name>.update_`: what became of attempts to find its hosts; written by main."""
+
+    update_attempt: Counter
+    update_success: Counter
+    update_failure: Counter
+    update_empty: Counter
+    update_no_rebuild: Counter
 
     def __init__(self, writer: Writer, cluster: str) -> None:
         super().__init__(writer, f"cluster.{cluster}")

@@ -12,18 +12,21 @@ from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow,
 from trioproxy.reactor.epoll import IN
 from trioproxy.reactor.transport import Transport
 from trioproxy.stats.http2 import Http2Stats
-from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, HostStats
+from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats
 from trioproxy.upstream.breaker import Breaker
 from trioproxy.upstream.connection import UpstreamConnection, connect
+from trioproxy.upstream.figures import HostFigures
 from trioproxy.upstream.host import Host
 from trioproxy.upstream.http2_pool import Http2Pool
 from trioproxy.upstream.lb import Balancer
+from trioproxy.upstream.member import member
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from trioproxy.config import cluster as config
+    from trioproxy.upstream.member import Member
     from trioproxy.upstream.tools import ClusterTools
 
 
@@ -36,11 +39,10 @@ class Cluster:
         self.reactor = tools.reactor
         self.sweep = tools.sweep
         self.stats = ClusterStats(tools.stats, cluster.name)
-        self.hosts = [
-            Host(endpoint, HostStats(tools.stats, cluster.name, str(endpoint.address)))
-            for endpoint in cluster.endpoints
-        ]
-        self._balancer = Balancer(cluster.lb_policy, self.hosts, tools.rng)
+        self._rng = tools.rng
+        self._figures = HostFigures(tools.stats, cluster.name)
+        self.hosts: list[Host] = []
+        self.update([member(endpoint) for endpoint in cluster.endpoints])
         limits = cluster.circuit_breakers
         full = CircuitBreakerStats(tools.stats, cluster.name)
         self.connections = Breaker(limits.max_connections, full.cx_open)
@@ -58,6 +60,26 @@ class Cluster:
 
     def __repr__(self) -> str:
         return f"<Cluster {self.name} {len(self.hosts)} hosts>"
+
+    def update(self, members: Sequence[Member]) -> None:
+        """Have these hosts from now on, each once; who stays is the same object as before.
+
+        Who is gone is drained: its idle connections are closed, others when they are given back.
+        """
+        leaving = {host.member.key: host for host in self.hosts}
+        self.hosts = [self._host(each, leaving.pop(each.key, None)) for each in members]
+        self._balancer = Balancer(self.config.lb_policy, self.hosts, self._rng)
+        for host in leaving.values():
+            host.removed = True
+            self.drop_idle(host)
+            if host.pool is not None:
+                host.pool.part()
+
+    def _host(self, member: Member, known: Host | None) -> Host:
+        if known is None:
+            return Host(member, self._figures.of(member.key))
+        known.become(member)
+        return known
 
     def pick(self, tried: Collection[Host] = ()) -> Host:
         """Pick a host, one that was not tried if possible; raises NoHealthyUpstream."""
@@ -111,7 +133,8 @@ class Cluster:
     def release(self, connection: UpstreamConnection) -> None:
         """Take back a connection whose exchange is complete, for the next one or to close it."""
         now = self.sweep.clock.now
-        if self.is_worn(connection, now) or not connection.settle():
+        removed = connection.host.removed
+        if removed or self.is_worn(connection, now) or not connection.settle():
             connection.close()
             return
         connection.idle = True

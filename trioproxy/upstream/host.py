@@ -1,31 +1,56 @@
-"""A host: one endpoint of a cluster, as this worker sees it."""
+"""A host: one member of a cluster, as this worker sees it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trioproxy.config.address import Address
+
 if TYPE_CHECKING:
-    from trioproxy.config.address import Address
-    from trioproxy.config.cluster import Endpoint
     from trioproxy.stats.upstream import HostStats
     from trioproxy.upstream.connection import UpstreamConnection
     from trioproxy.upstream.http2_pool import Http2Pool
+    from trioproxy.upstream.member import Member
 
 
 class Host:
-    """An address with its weight, its health, what is in flight and the idle connections to it."""
+    """A member, what is in flight to it and the idle connections.
 
-    __slots__ = ("active", "address", "healthy", "idle", "name", "pool", "stats", "weight")
+    `removed`: it is none any more; connections to it end with what they are used for.
+    """
 
-    def __init__(self, endpoint: Endpoint, stats: HostStats) -> None:
-        self.address: Address = endpoint.address
-        self.name = str(endpoint.address).removeprefix("unix:")
-        self.weight = endpoint.weight
-        self.healthy = True
+    __slots__ = (
+        "active",
+        "address",
+        "degraded",
+        "healthy",
+        "idle",
+        "member",
+        "name",
+        "pool",
+        "priority",
+        "removed",
+        "stats",
+        "weight",
+    )
+
+    def __init__(self, member: Member, stats: HostStats) -> None:
         self.active = 0
         self.idle: list[UpstreamConnection] = []
         self.pool: Http2Pool | None = None
         self.stats = stats
+        self.removed = False
+        self.become(member)
+
+    def become(self, member: Member) -> None:
+        """Take over what is said of it now, a new address too where it is a logical one."""
+        self.member = member
+        self.address = Address.parse(member.address)
+        self.name = member.address.removeprefix("unix:")
+        self.weight = member.weight
+        self.priority = member.priority
+        self.healthy = member.healthy
+        self.degraded = member.degraded
 
     def begin(self) -> None:
         """Count a request to it."""

@@ -108,7 +108,13 @@ class Http2Pool:
 
     def is_worn(self, connection: UpstreamConnection) -> bool:
         """Whether a connection has served as much, or as long, as it may."""
-        return self.cluster.is_worn(connection, self.cluster.sweep.clock.now)
+        now = self.cluster.sweep.clock.now
+        return self._host.removed or self.cluster.is_worn(connection, now)
+
+    def part(self) -> None:
+        """Let go of every connection as soon as its requests are done."""
+        for upstream in self._connections.copy():
+            upstream.part()
 
     def idle_until(self) -> float:
         """Return until when a connection may have nothing to do, beginning now."""

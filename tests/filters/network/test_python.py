@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 from planes import open_proxy
+from trio.testing import wait_all_tasks_blocked
 
+from trioproxy.drain.lifetime import Cause
 from trioproxy.filters.testing import talk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from planes import Proxy
+    from trio.testing import MockClock
 
     from trioproxy.filters.api import Connection, Forward
 
@@ -125,3 +128,18 @@ async def test_one_can_be_tested_without_a_socket() -> None:
             await connection.send(data.upper())
 
     assert await talk(shout, b"he", b"llo") == b"HELLO"
+
+
+async def test_one_with_a_nursery_is_ended_without_a_reset(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async def serve(connection: Connection, _forward: Forward[Connection]) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            await connection.receive()
+
+    async with proxy_with(monkeypatch, serve) as proxy, await proxy.connect() as stream:
+        await wait_all_tasks_blocked()
+        proxy.plane.drain(Cause.RESTART, 0, 10, immediate=True)
+        assert await stream.receive_some() == b""
+        assert trio.current_time() < 11

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Received = Callable[[], None]
 
 REPLAY_SIZE = 64 * 1024
+TOO_LARGE_TO_JOIN = 16 * 1024
 
 
 class AnsweredEarly(Exception):
@@ -94,14 +95,15 @@ class Upload:
     async def _send_pieces(
         self, head: bytes, body: WireBody, upstream: Transport, received: Received
     ) -> None:
-        data = head + self._framed(body.available())
+        data = self._framed(body.available())
         with body.watching(upstream, IN, AnsweredEarly):
             while not body.done:
-                await self._write(data, upstream, watch=True)
+                await self._write(data, upstream, watch=True, head=head)
+                head = b""
                 data = self._framed(await body.read())
                 self.touch()
         received()
-        await self._write(data, upstream, watch=True)
+        await self._write(data, upstream, watch=True, head=head)
 
     async def finish(self, upstream: Transport, received: Received) -> None:
         """Send what is left, whatever the upstream says meanwhile; raises UpstreamReset."""
@@ -123,14 +125,20 @@ class Upload:
             await self._write(encode_trailers(trailers), upstream, watch=False)
         self.done = True
 
-    async def _write(self, data: bytes | memoryview, upstream: Transport, *, watch: bool) -> None:
+    async def _write(
+        self, data: bytes | memoryview, upstream: Transport, *, watch: bool, head: bytes = b""
+    ) -> None:
+        if head and len(data) < TOO_LARGE_TO_JOIN:
+            head, data = b"", head + data
         if not data:
             return
         try:
-            sent = upstream.send_nowait(data)
+            sent = upstream.send_both_nowait(head, data) if head else upstream.send_nowait(data)
             self.written += sent
-            if sent < len(data):
-                await self._write_rest(memoryview(data)[sent:], upstream, watch=watch)
+            if sent < len(head) + len(data):
+                await self._write_rest(
+                    memoryview(head + data if head else data)[sent:], upstream, watch=watch
+                )
         except OSError as error:
             raise UpstreamReset(error.strerror or str(error)) from error
 

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from name_server import NameServer, open_name_server
+
+from trioproxy.clusters.by_dns import AddressOfTheDay, EveryAddress
+from trioproxy.clusters.finding import DiscoveryFailed
+from trioproxy.clusters.resolver import Resolver
+from trioproxy.config.discovery import LogicalDns, StrictDns
+from trioproxy.upstream.member import Member
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[NameServer]:
+    async with open_name_server() as server:
+        yield server
+
+
+@pytest.fixture
+def resolver(server: NameServer) -> Resolver:
+    return Resolver([server.address], timeout=2.0)
+
+
+async def test_every_address_is_a_host(server: NameServer, resolver: Resolver) -> None:
+    server.records = """
+    app.test. 30 A 127.0.0.2
+    app.test. 30 A 127.0.0.1
+    app.test. 9 AAAA ::1
+    """
+    found = await EveryAddress(StrictDns("app.test:80", lookup_family="all"), resolver)()
+    addresses = ["127.0.0.1:80", "127.0.0.2:80", "[::1]:80"]
+    assert found.members == tuple(Member(each, hostname="app.test") for each in addresses)
+    assert found.holds == 9
+
+
+async def test_no_such_name_is_no_hosts(resolver: Resolver) -> None:
+    found = await EveryAddress(StrictDns("app.test:80"), resolver)()
+    assert (found.members, found.holds) == ((), None)
+
+
+async def test_services_have_weights_and_priorities(server: NameServer, resolver: Resolver) -> None:
+    server.records = """
+    _app._tcp.test. 60 SRV 20 0 8082 b.test.
+    _app._tcp.test. 60 SRV 10 5 8081 a.test.
+    a.test. 7 A 127.0.0.2
+    a.test. 7 A 127.0.0.1
+    b.test. 30 A 127.0.0.3
+    """
+    found = await EveryAddress(StrictDns(srv="_app._tcp.test"), resolver)()
+    assert found.members == (
+        Member("127.0.0.1:8081", 5, "a.test", priority=0),
+        Member("127.0.0.2:8081", 5, "a.test", priority=0),
+        Member("127.0.0.3:8082", 1, "b.test", priority=1),
+    )
+    assert found.holds == 7
+
+
+async def test_a_service_whose_target_cannot_be_told_is_a_failure(
+    server: NameServer, resolver: Resolver
+) -> None:
+    server.records = "_app._tcp.test. 60 SRV 20 0 8082 a.test."
+    find = EveryAddress(StrictDns(srv="_app._tcp.test"), resolver)
+    assert (await find()).members == ()
+    server.failing = {"A"}
+    with pytest.raises(DiscoveryFailed, match="no server could answer"):
+        await find()
+
+
+async def test_the_address_of_the_day(server: NameServer, resolver: Resolver) -> None:
+    find = AddressOfTheDay(LogicalDns("app.test:80"), resolver)
+    with pytest.raises(DiscoveryFailed, match=r"DNS: app\.test has no address"):
+        await find()
+    server.records = "app.test. 30 A 127.0.0.1"
+    (host,) = (await find()).members
+    server.records = "app.test. 30 A 127.0.0.2"
+    (later,) = (await find()).members
+    assert (host.address, later.address) == ("127.0.0.1:80", "127.0.0.2:80")
+    assert host.key == later.key

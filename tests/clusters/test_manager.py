@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.testing
+
+from trioproxy.clusters.manager import ClusterManager
+from trioproxy.config.address import Address
+from trioproxy.config.cluster import Cluster
+from trioproxy.config.endpoint import Endpoint
+from trioproxy.upstream.member import FAILED_ACTIVE_HC, Member
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trioproxy.stats.writer import Writer
+
+A, B = "127.0.0.1:1", "127.0.0.1:2"
+
+
+class Workers:
+    """What the workers were told; `told` is by cluster, the last one last."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Sequence[Member]]] = []
+        self.listening = trio.Event()
+        self.listening.set()
+        self.deaf = 0  # times that one of them does not hear
+
+    async def tell(self, cluster: str, hosts: Sequence[Member]) -> bool:
+        await self.listening.wait()
+        self.told.append((cluster, hosts))
+        self.deaf -= 1
+        return self.deaf < 0
+
+
+@pytest.fixture
+def workers() -> Workers:
+    return Workers()
+
+
+async def test_workers_know_what_is_configured(
+    writer: Writer, workers: Workers, nursery: trio.Nursery
+) -> None:
+    manager = ClusterManager([static("app", A)], writer, Random(), workers.tell)
+    nursery.start_soon(manager.run)
+    await manager.wait_ready()
+    await trio.testing.wait_all_tasks_blocked()
+    assert workers.told == []
+
+
+async def test_workers_are_told_what_changes(
+    writer: Writer, workers: Workers, nursery: trio.Nursery
+) -> None:
+    manager = ClusterManager([static("app", A, B), static("db", A)], writer, Random(), workers.tell)
+    nursery.start_soon(manager.run)
+    manager.memberships["app"].mark(A, FAILED_ACTIVE_HC, "timeout")
+    await trio.testing.wait_all_tasks_blocked()
+    ill = Member(A, flags=(FAILED_ACTIVE_HC,))
+    assert workers.told == [("app", (ill, Member(B)))]
+
+
+async def test_while_workers_do_not_listen_only_the_last_news_waits(
+    writer: Writer, workers: Workers, nursery: trio.Nursery
+) -> None:
+    workers.listening = trio.Event()
+    manager = ClusterManager([static("app", A)], writer, Random(), workers.tell)
+    nursery.start_soon(manager.run)
+    for port in range(2, 6):
+        manager.memberships["app"].replace([Member(f"127.0.0.1:{port}")])
+        await trio.testing.wait_all_tasks_blocked()
+    assert manager.unready() == {"app": "the workers do not know its hosts yet"}
+    workers.listening.set()
+    await manager.wait_ready()
+    assert [hosts[0].address for _, hosts in workers.told] == ["127.0.0.1:2", "127.0.0.1:5"]
+
+
+async def test_who_is_too_busy_is_told_again(
+    writer: Writer, workers: Workers, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    manager = ClusterManager([static("app", A)], writer, Random(), workers.tell)
+    nursery.start_soon(manager.run)
+    workers.deaf = 2
+    manager.memberships["app"].replace([Member(B)])
+    assert manager.unready()
+    await manager.wait_ready()
+    assert workers.told == 3 * [("app", (Member(B),))]
+
+
+def static(name: str, *addresses: str) -> Cluster:
+    return Cluster(name, tuple(Endpoint(Address.parse(each)) for each in addresses))

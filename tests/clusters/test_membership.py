@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+from trioproxy.clusters.changes import Changes
+from trioproxy.clusters.membership import Membership
+from trioproxy.config.address import Address
+from trioproxy.config.cluster import Cluster
+from trioproxy.config.discovery import Discovery, StrictDns
+from trioproxy.config.endpoint import Endpoint
+from trioproxy.upstream.member import (
+    FAILED_ACTIVE_HC,
+    FAILED_EDS_HEALTH,
+    FAILED_OUTLIER_CHECK,
+    PENDING_ACTIVE_HC,
+    Member,
+)
+
+if TYPE_CHECKING:
+    from trioproxy.stats.reader import Reader
+    from trioproxy.stats.writer import Writer
+
+A, B, C = (f"127.0.0.1:{port}" for port in (1, 2, 3))
+
+DISCOVERED = Cluster("app", discovery=Discovery(strict_dns=StrictDns("app.internal:80")))
+
+
+@pytest.fixture
+def membership(writer: Writer) -> Membership:
+    return Membership(DISCOVERED, writer, Changes())
+
+
+@pytest.fixture
+def checked(writer: Writer) -> Membership:
+    return Membership(DISCOVERED, writer, Changes(), checked=True)
+
+
+def addresses(membership: Membership) -> list[str]:
+    return [each.address for each in membership.members]
+
+
+def members(*addresses: str) -> list[Member]:
+    return [Member(address) for address in addresses]
+
+
+def test_what_is_configured_is_known_at_once(writer: Writer) -> None:
+    endpoints = (Endpoint(Address.parse(A), weight=3, metadata={"stage": "canary"}),)
+    membership = Membership(Cluster("app", endpoints), writer, Changes())
+    assert membership.discovered
+    assert membership.members == (Member(A, 3, metadata={"stage": "canary"}),)
+
+
+def test_hosts_are_listed_once_and_in_their_order(membership: Membership) -> None:
+    assert not membership.discovered
+    membership.replace([Member(B, 2), Member(A), Member(B, 9)])
+    assert membership.discovered
+    assert membership.members == (Member(B, 2), Member(A))
+
+
+def test_flags_are_kept_as_long_as_their_host(membership: Membership) -> None:
+    membership.replace(members(A, B))
+    membership.mark(A, FAILED_OUTLIER_CHECK, "5 consecutive 5xx")
+    membership.replace(members(C, A))
+    assert membership.members == (Member(C), Member(A, flags=(FAILED_OUTLIER_CHECK,)))
+    assert membership.reasons(A) == {FAILED_OUTLIER_CHECK: "5 consecutive 5xx"}
+    membership.replace(members(C))
+    membership.mark(A, FAILED_OUTLIER_CHECK, "too late")
+    membership.replace(members(A))
+    assert membership.members == (Member(A),)
+
+
+def test_a_flag_of_the_list_and_one_of_ours_stand_side_by_side(membership: Membership) -> None:
+    membership.replace([Member(A, flags=(FAILED_EDS_HEALTH,))])
+    membership.mark(A, FAILED_ACTIVE_HC, "timeout")
+    assert membership.members[0].flags == (FAILED_ACTIVE_HC, FAILED_EDS_HEALTH)
+    membership.clear(A, FAILED_ACTIVE_HC)
+    assert membership.members[0].flags == (FAILED_EDS_HEALTH,)
+    assert not membership.members[0].healthy
+
+
+def test_where_health_is_checked_newcomers_wait_for_it(checked: Membership) -> None:
+    checked.replace(members(A))
+    assert checked.members[0].flags == (FAILED_ACTIVE_HC, PENDING_ACTIVE_HC)
+    checked.clear(A, PENDING_ACTIVE_HC)
+    checked.clear(A, FAILED_ACTIVE_HC)
+    checked.replace(members(A, B))
+    assert [each.healthy for each in checked.members] == [True, False]
+
+
+def test_only_what_makes_a_difference_is_a_change(membership: Membership, reader: Reader) -> None:
+    membership.replace(members(A))
+    membership.mark(A, FAILED_ACTIVE_HC, "timeout")
+    changes, listed = membership.changes.count, membership.listed.count
+    membership.replace(members(A))
+    membership.mark(A, FAILED_ACTIVE_HC, "timeout")
+    membership.clear(A, FAILED_OUTLIER_CHECK)
+    membership.clear(B, FAILED_ACTIVE_HC)
+    assert (membership.changes.count, membership.listed.count) == (changes, listed)
+    assert reader.snapshot().counters["cluster.app.update_no_rebuild"] == 1
+
+
+def test_health_is_no_matter_of_who_is_listed(membership: Membership) -> None:
+    membership.replace(members(A))
+    listed = membership.listed.count
+    membership.mark(A, FAILED_ACTIVE_HC, "timeout")
+    assert membership.listed.count == listed
+
+
+def test_what_could_not_be_found_again_stays(
+    membership: Membership, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    membership.fail("no such name")
+    assert not membership.discovered
+    membership.replace(members(A, B))
+    membership.fail("timeout")
+    membership.fail("timeout")
+    assert addresses(membership) == [A, B]
+    assert membership.failure == "timeout"
+    membership.replace(members(A, B))
+    assert membership.failure == ""
+    assert [record.getMessage() for record in caplog.records] == [
+        "cluster app: no such name; it has no hosts yet",
+        "cluster app: discovery works again",
+        "cluster app: timeout; its 2 hosts stay",
+        "cluster app: discovery works again",
+    ]
+
+
+def test_what_is_counted(membership: Membership, reader: Reader) -> None:
+    for listing in (members(A, B, C), [], members(A, B)):
+        membership.attempt()
+        membership.replace(listing)
+    membership.attempt()
+    membership.fail("timeout")
+    membership.mark(A, FAILED_ACTIVE_HC, "timeout")
+    snapshot = reader.snapshot()
+    named = {**snapshot.counters, **snapshot.gauges}
+    assert {
+        "cluster.app.membership_change": 3,
+        "cluster.app.membership_total": 2,
+        "cluster.app.membership_healthy": 1,
+        "cluster.app.update_attempt": 4,
+        "cluster.app.update_success": 3,
+        "cluster.app.update_empty": 1,
+        "cluster.app.update_failure": 1,
+    }.items() <= named.items()

@@ -1,0 +1,53 @@
+"""What is missing to a cluster before requests may be sent to it."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING
+
+from trioproxy.upstream.member import PENDING_ACTIVE_HC
+
+if TYPE_CHECKING:
+    from trioproxy.clusters.membership import Membership
+    from trioproxy.upstream.member import Member
+
+MOST_NAMED = 10  # hosts in one message
+
+
+def shortcomings(membership: Membership) -> str:
+    """Return what is missing to a cluster, host by host; nothing where it is ready.
+
+    One that is not required lacks nothing.
+    """
+    if not membership.config.required:
+        return ""
+    if not membership.discovered:
+        return membership.failure or "its hosts are not known yet"
+    unchecked = [each for each in membership.members if PENDING_ACTIVE_HC in each.flags]
+    if unchecked:
+        return named(membership, unchecked)
+    return want_of_health(membership)
+
+
+def want_of_health(membership: Membership) -> str:
+    """Say which hosts would have to be healthy, if too few are."""
+    total = len(membership.members)
+    ill = [each for each in membership.members if not each.healthy]
+    needed = max(1, ceil(membership.config.min_healthy * total))
+    if total - len(ill) >= needed:
+        return ""
+    if not total:
+        return membership.failure or "it has no hosts"
+    return f"{total - len(ill)} of {total} hosts healthy, {needed} needed: {named(membership, ill)}"
+
+
+def named(membership: Membership, hosts: list[Member]) -> str:
+    """Return the addresses of some hosts, each with what speaks against it."""
+    said = [f"{each.address} ({', '.join(why(membership, each))})" for each in hosts[:MOST_NAMED]]
+    more = len(hosts) - len(said)
+    return ", ".join([*said, f"and {more} more"] if more else said)
+
+
+def why(membership: Membership, host: Member) -> list[str]:
+    """Return what speaks against a host: reasons, or for want of them the flags."""
+    return sorted(set(membership.reasons(host.key).values())) or list(host.flags)
