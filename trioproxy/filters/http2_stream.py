@@ -52,12 +52,16 @@ class Http2Stream(Stream):
         """Run the exchange in `scope`, and see that the stream ends with it."""
         client, manager, request = self._client, self._client.manager, self._request
         record = client.record(request)
+        if self.error is not None:  # reset before its turn came: it costs no more than this
+            manager.begin(manager.stats.downstream_rq_http2_total)
+            manager.stats.downstream_rq_rx_reset.add()
+            record.flag(self.error.flag)
+            manager.finish(record)
+            return
         exchange = Exchange(
             client.connection, self, request, self._received(), record, self.lifetime
         )
         self.lifetime.run_in(scope)
-        if self.error is not None:
-            scope.cancel()  # it was reset before its turn came
         try:
             with self.lifetime:
                 self.lifetime.stand(Stand.STREAM, manager.stream_idle_timeout)

@@ -48,6 +48,9 @@ class Http2Pool:
     def __repr__(self) -> str:
         return f"<Http2Pool {self._host.name}, {len(self._connections)} connections>"
 
+    def __len__(self) -> int:
+        return len(self._connections)
+
     async def lease(self, until: float) -> Http2Upstream:
         """Return a connection that has room; to be used before anything is awaited.
 
