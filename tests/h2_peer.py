@@ -47,7 +47,9 @@ class Heard:
 class H2Peer:
     """One end of an HTTP/2 connection; `heard` has what came, by stream."""
 
-    def __init__(self, peer: Peer, *, client: bool, window: int = 65_535) -> None:
+    def __init__(
+        self, peer: Peer, *, client: bool, window: int = 65_535, most_streams: int = 100
+    ) -> None:
         config = h2.config.H2Configuration(
             client_side=client, header_encoding="latin-1", validate_outbound_headers=False,
             normalize_outbound_headers=False,
@@ -59,7 +61,11 @@ class H2Peer:
         codes = h2.settings.SettingCodes
         self.h2.local_settings = h2.settings.Settings(
             client=client,
-            initial_values={codes.INITIAL_WINDOW_SIZE: window, codes.ENABLE_CONNECT_PROTOCOL: 1},
+            initial_values={
+                codes.INITIAL_WINDOW_SIZE: window,
+                codes.ENABLE_CONNECT_PROTOCOL: 1,
+                codes.MAX_CONCURRENT_STREAMS: most_streams,
+            },
         )
         self.h2.initiate_connection()
         self.heard: dict[int, Heard] = {}

@@ -134,13 +134,13 @@ class Http2Stream(Stream):
         """Send the response, head and body, to the end; raises DownstreamClosed."""
         response, body, record = exchange.response, exchange.response_body, exchange.record
         assert response is not None
+        if self._handshake is not None:
+            self._check_switch(self._handshake, response, body, exchange)
         record.status, record.response = response.status, response
         if exchange.request.method == "HEAD":
             response.bodiless = True
         if self._client.manager.health.failed:
             self._client.part()
-        if self._handshake is not None:
-            self._check_switch(self._handshake, response, body, exchange)
         if type(body) is WholeBody:
             await self._send_whole(response, body, exchange)
         elif isinstance(body, Tunnel):

@@ -73,6 +73,11 @@ class UpstreamConnection(Bounded):
                 self.transport.close()
             self.cluster.closed(self, active_rq=abort)
 
+    def end(self, *, active_rq: bool) -> None:
+        """Close without a reset, whatever was going on: the host has been told in its protocol."""
+        self.transport.close()
+        self.cluster.closed(self, active_rq=active_rq)
+
     def depart(self) -> None:
         """Close it here: it goes on in another process."""
         self.transport.close()

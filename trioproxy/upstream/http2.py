@@ -92,11 +92,12 @@ class Http2Upstream:
         self.part()
         self._cut(why)
         self.multiplex.release()
-        if not self.connection.transport.hangup:
+        if not self.connection.transport.hangup and not self.codec.failed:
+            self._pool.stats.goaway_sent.add()
             self.codec.goaway()
             self.multiplex.flush_nowait()
         self._count_bytes()
-        self.connection.close(abort=busy)
+        self.connection.end(active_rq=busy)
 
     def _cut(self, why: ProxyError) -> None:
         for stream in self.streams.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from trioproxy.codec.messages import Request, Response
     from trioproxy.upstream.http2 import Http2Upstream
     from trioproxy.upstream.http2_stream import UpstreamStream
+
+PHRASES = {int(status): status.phrase for status in HTTPStatus}
 
 
 class Http2Attempt(Attempt):
@@ -86,6 +89,7 @@ class Http2Attempt(Attempt):
         stream = self._stream
         while True:
             response = await stream.response()
+            response.reason = PHRASES.get(response.status, "")  # HTTP/2 has none
             if response.status >= 200:
                 break
             if response.status != 100 and self.exchange.request.minor:
