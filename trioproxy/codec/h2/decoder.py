@@ -6,7 +6,7 @@ index afterwards costs no more than a look into a list.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from trioproxy.codec.h2 import huffman
 from trioproxy.codec.h2.tables import FIRST_DYNAMIC
@@ -14,7 +14,8 @@ from trioproxy.codec.h2.tables import FIRST_DYNAMIC
 if TYPE_CHECKING:
     from trioproxy.codec.h2.entries import Entry, EntryReader
 
-MAX_INTEGER_BYTES = 4  # behind the first: 28 bits
+MAX_INTEGER_BYTES: Final = 4  # behind the first: 28 bits
+DYNAMIC: Final = 0x80 | FIRST_DYNAMIC  # the index of the newest entry as a byte
 
 
 class CompressionError(Exception):
@@ -63,11 +64,15 @@ class Decoder:
         self._block, self._at, end = block, 0, len(block)
         self._read_updates()
         self.indexed = True
+        static, dynamic = self._static, self._dynamic
         entries: list[Entry] = []
         size = 0
         while self._at < end:
             byte = block[self._at]
-            if byte & 0x80:
+            if 0x80 < byte < 0xFF:  # an index of one byte, the most frequent of all
+                self._at += 1
+                entry = static[byte - 0x81] if byte < DYNAMIC else dynamic[DYNAMIC - 1 - byte]
+            elif byte & 0x80:
                 entry = self._entry(self._integer(0x7F))
             elif byte & 0x40:
                 entry = self._literal(0x3F)

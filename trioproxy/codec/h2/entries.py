@@ -70,6 +70,17 @@ class Entry:
         self.size = len(field[0]) + len(field[1]) + OVERHEAD
 
 
+class Name:
+    """What the name of a field decides; `keep`: fields with it come back and identify nobody."""
+
+    __slots__ = ("keep", "kind", "reader")
+
+    def __init__(self, kind: int, reader: Reader | None, *, keep: bool) -> None:
+        self.kind = kind
+        self.reader = reader
+        self.keep = keep
+
+
 class EntryReader:
     """Makes entries out of fields, for requests or for responses by the readers it is given.
 
@@ -79,28 +90,31 @@ class EntryReader:
     def __init__(self, pseudo: dict[bytes, Reader], marks: dict[bytes, Reader]) -> None:
         self._pseudo = pseudo
         self._marks = marks
+        self._names = Memo(self._read_name)
         self.entries = Memo(self._read)
-        self.static = [self._read(field)[0] for field in STATIC]
+        self.static = [self.entries[field] for field in STATIC]
 
     def _read(self, field: Field) -> tuple[Entry, bool]:
         name, value = field
-        keep = len(name) + len(value) <= MAX_REMEMBERED and worth_remembering(name)
-        if name == b":path" and b"?" in value:
-            keep = False
-        return self._entry(field), keep
-
-    def _entry(self, field: Field) -> Entry:
-        name, value = field
+        known = self._names[name]
         if value.translate(None, VALUE_BYTES) or value != value.strip(b" \t"):
-            return Entry(field, MARK, malformed("a field value with illegal characters"))
+            tell = malformed("a field value with illegal characters")
+            return Entry(field, MARK, tell), False
+        if known.reader is None:
+            entry = Entry(field, FIELD, nothing)
+        else:
+            entry = Entry(field, known.kind, _read(known.reader, value))
+        return entry, known.keep and len(value) <= MAX_REMEMBERED and b"?" not in value
+
+    def _read_name(self, name: bytes) -> tuple[Name, bool]:
+        short = len(name) <= MAX_REMEMBERED
+        keep = short and worth_remembering(name)
         if name[:1] == b":":
-            return Entry(field, PSEUDO, _read(self._pseudo.get(name, unknown), value))
+            return Name(PSEUDO, self._pseudo.get(name, unknown), keep=keep), short
         if not is_name(name):
-            return Entry(field, MARK, malformed("not a header field name in lower case"))
+            return Name(MARK, misnamed, keep=False), short
         reader = self._marks.get(name)
-        if reader is None:
-            return Entry(field, FIELD, nothing)
-        return Entry(field, MARK, _read(reader, value))
+        return Name(FIELD if reader is None else MARK, reader, keep=keep), short
 
 
 def _read(reader: Reader, value: bytes) -> Tell:
@@ -126,6 +140,11 @@ def nothing(draft: Draft) -> None:
 def unknown(value: bytes) -> Tell:
     """A pseudo-header field that is not defined, or not for this direction (section 8.3)."""
     raise MalformedMessage("an undefined pseudo-header field")
+
+
+def misnamed(value: bytes) -> Tell:
+    """A name that is no token, or not in lower case (section 8.2.1)."""
+    raise MalformedMessage("not a header field name in lower case")
 
 
 def method(value: bytes) -> Tell:

@@ -110,9 +110,10 @@ def decode(data: bytes) -> bytes:
     """Return what `data` spells; raises NotHuffman."""
     point = ROOT
     parts: list[bytes] = []
+    spell = parts.append
     for byte in data:
         point, spelled = point[byte]
-        parts.append(spelled)
+        spell(spelled)
     if not point.ends:
         raise NotHuffman("a string ends within a symbol")
     return b"".join(parts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from trioproxy.codec.h2 import huffman
 
 PREDEFINED = b"""\
@@ -78,8 +80,8 @@ STATIC = [_parse(line) for line in PREDEFINED.splitlines()]
 INDEX_OF = {field: index for index, field in enumerate(STATIC, start=1)}
 # Of fields with the same name the first.
 INDEX_OF_NAME = {name: index for (name, _), index in reversed(INDEX_OF.items())}
-FIRST_DYNAMIC = len(STATIC) + 1
-OVERHEAD = 32  # bytes that count for each field beside its own (section 4.1)
+FIRST_DYNAMIC: Final = 62
+OVERHEAD: Final = 32  # bytes that count for each field beside its own (section 4.1)
 
 
 def write_integer(value: int, prefix_bits: int, flags: int) -> bytes:
