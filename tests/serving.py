@@ -19,6 +19,7 @@ import socket
 from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
+import attrs
 import trio
 from dialogue import PATIENCE, Peer, Stage
 from upstreams import Deaf, Upstream, refusing
@@ -29,6 +30,7 @@ from trioproxy.filters.registry import REGISTRY
 from trioproxy.listener.assembly import open_plane
 from trioproxy.stats.reader import Reader
 from trioproxy.stats.region import Region
+from trioproxy.upstream.member import FAILED_ACTIVE_HC
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -109,8 +111,14 @@ class Proxy:
         }
 
     def cluster(self, name: str = "app") -> Cluster:
-        """Return a cluster, to make its hosts ill or to look into its pools."""
+        """Return a cluster, to look into its pools."""
         return self.plane._tools.clusters[name]
+
+    def make_ill(self, name: str = "app") -> None:
+        """Have every host of a cluster fail its health checks."""
+        hosts = self.cluster(name).hosts
+        ill = [attrs.evolve(host.member, flags=(FAILED_ACTIVE_HC,)) for host in hosts]
+        self.cluster(name).update(ill)
 
     async def quiet(self) -> None:
         """Wait until everybody waits for somebody."""

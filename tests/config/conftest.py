@@ -60,7 +60,7 @@ listeners:
             direct_response: {status: yes}
 clusters:
 - name: app
-  lb_policy: ring_hash
+  lb_policy: ring-hash
   health_checks: []
   endpoints: [{address: 127.0.0.1:80, weight: 0}]
 """

@@ -44,8 +44,8 @@ def test_every_mistake_is_found_at_once(tmp_path: Path, bad: str, registry: Regi
         "bad.yaml:20:28: not a regular expression:"
         " missing ), unterminated subpattern at position 0",
         "bad.yaml:21:39: expected a whole number from 200 to 599, found 'yes'",
-        "bad.yaml:24:14: 'ring_hash' is not supported yet;"
-        " expected one of round_robin, least_request, random",
+        "bad.yaml:24:14: expected one of round_robin, least_request, random, ring_hash, maglev,"
+        " found 'ring-hash' (did you mean 'ring_hash'?)",
         "bad.yaml:25:3: 'health_checks' is not supported yet",
         "bad.yaml:26:47: expected a whole number from 1 to 1000000, found 0",
     ]

@@ -15,7 +15,7 @@ def test_each_key_has_a_row_with_type_default_and_meaning(registry: Registry) ->
         "| `circuit_breakers` | [CircuitBreakers](#circuitbreakers) | its own |",
         "| `endpoints` | list: [Endpoint](#endpoint) | `[]` |",
         "| `set` | map to text | `{}` |",
-        "| `lb_policy` | one of round_robin, least_request, random | `round_robin` |",
+        "| `lb_policy` | one of round_robin, least_request, random, ring_hash, maglev |",
     ):
         assert row in page
 

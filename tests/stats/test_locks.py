@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trioproxy.stats.locks import Lock, LockBusy, LockFile, living, owned
+from trioproxy.stats.layout import FIRST_CLAIMED
+from trioproxy.stats.locks import Lock, LockBusy, LockFile, gauge_lock, living, owned, token_set
 
 if TYPE_CHECKING:
     import subprocess
@@ -31,7 +32,8 @@ def test_who_holds_a_lock_is_not_told_that_another_does(region: Region) -> None:
 
 
 def test_locks_are_independent(region: Region) -> None:
-    everything = [*Lock, *(kind(block) for block in range(20) for kind in (owned, living))]
+    kinds = (owned, living, token_set, gauge_lock)
+    everything = [*Lock, *(kind(number) for number in range(20) for kind in kinds)]
     assert len(set(everything)) == len(everything)
     with LockFile(region.fd) as mine, LockFile(region.fd) as other:
         assert mine.try_acquire(owned(3))
@@ -49,7 +51,7 @@ def test_closing_lets_go_and_may_be_repeated(region: Region) -> None:
 def test_a_mapping_that_is_dropped_leaves_the_lock_alone(region: Region) -> None:
     with region.claim(0, 0), LockFile(region.fd) as other:
         region.claim(0, 1).close()
-        assert other.is_held(owned(2))
+        assert other.is_held(owned(FIRST_CLAIMED))
 
 
 def test_holding_for_an_instant(region: Region) -> None:

@@ -12,6 +12,7 @@ import pytest
 from trioproxy.stats import locks
 from trioproxy.stats import region as region_module
 from trioproxy.stats.handles import HiddenCounter
+from trioproxy.stats.layout import FIRST_CLAIMED as FIRST
 from trioproxy.stats.layout import LAYOUT_VERSION
 from trioproxy.stats.locks import LockBusy, LockFile
 from trioproxy.stats.reader import Owner, Reader
@@ -82,7 +83,7 @@ def test_it_is_passed_over_a_socket(region: Region) -> None:
             with other.claim(0, 1) as theirs_writer:
                 theirs_writer.counter("cx_total").add(3)
                 assert reader.snapshot().counters == {"cx_total": 10}
-                assert reader.living() == [Owner(2, 0, 0), Owner(3, 0, 1)]
+                assert reader.living() == [Owner(FIRST, 0, 0), Owner(FIRST + 1, 0, 1)]
 
 
 @pytest.fixture
@@ -123,9 +124,13 @@ def test_what_is_no_memory_file_is_refused() -> None:
 def test_each_living_process_has_a_block_of_its_own(region: Region, reader: Reader) -> None:
     with region.claim(3, -1), region.claim(3, 0), Region.attach(region.fd) as other:
         with other.claim(4, -1) as last:
-            assert reader.living() == [Owner(2, 3, -1), Owner(3, 3, 0), Owner(4, 4, -1)]
-            assert repr(last) == "<Writer block 4 epoch 4 worker -1>"
-        assert reader.living() == [Owner(2, 3, -1), Owner(3, 3, 0)]
+            assert reader.living() == [
+                Owner(FIRST, 3, -1),
+                Owner(FIRST + 1, 3, 0),
+                Owner(FIRST + 2, 4, -1),
+            ]
+            assert repr(last) == f"<Writer block {FIRST + 2} epoch 4 worker -1>"
+        assert reader.living() == [Owner(FIRST, 3, -1), Owner(FIRST + 1, 3, 0)]
 
 
 def test_deploys_do_not_make_it_grow(region: Region) -> None:
@@ -197,11 +202,11 @@ def test_processes_that_race_for_blocks_and_names(
 
 def test_what_another_process_added_is_not_added_again(region: Region) -> None:
     with LockFile(region.fd) as locks:
-        region._grow(locks, seen=2)
-        region._grow(locks, seen=2)
+        region._grow(locks, seen=FIRST)
+        region._grow(locks, seen=FIRST)
         assert len(region.blocks()) == 1
-        region._grow(locks, seen=3)
-        region._grow(locks, seen=2)
+        region._grow(locks, seen=FIRST + 1)
+        region._grow(locks, seen=FIRST)
         assert len(region.blocks()) == 2
 
 
@@ -210,7 +215,7 @@ def test_a_block_whose_gauges_are_not_yet_zeroed_does_not_count(
 ) -> None:
     kill(spawn(COUNTS))
     with LockFile(region.fd) as claimer:
-        assert claimer.try_acquire(locks.owned(2))
+        assert claimer.try_acquire(locks.owned(FIRST))
         assert reader.snapshot().gauges == {"cx_active": 0}
 
 
@@ -219,7 +224,7 @@ def test_a_closed_copy_of_a_writer_ends_no_claim(region: Region, reader: Reader)
     with region.claim(3, 0) as writer:
         inherited = os.dup(writer._locks.file)
         os.close(inherited)
-        assert reader.living() == [Owner(2, 3, 0)]
+        assert reader.living() == [Owner(FIRST, 3, 0)]
     assert reader.living() == []
 
 

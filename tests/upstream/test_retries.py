@@ -381,8 +381,8 @@ async def test_too_many_wait_for_a_connection(serving: Serving) -> None:
 
 
 async def test_no_host_in_health(serving: Serving) -> None:
-    async with serving(http()) as proxy:
-        proxy.cluster().hosts[0].healthy = False
+    async with serving(http(cluster="fail_traffic_on_panic: true")) as proxy:
+        proxy.make_ill()
         await proxy.play(ASK + failure("503 Service Unavailable", "no healthy upstream"))
         assert proxy.counter("cluster.app.upstream_cx_none_healthy") == 1
     assert proxy.log[0]["flags"] == "UH"

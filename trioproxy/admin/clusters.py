@@ -140,4 +140,5 @@ def host_figures(cluster: str, host: Member, figures: Mapping[str, int]) -> dict
 
 def limits(cluster: Cluster) -> dict[str, int]:
     """Return the circuit breakers' limits, by name."""
-    return attrs.asdict(cluster.circuit_breakers)
+    values = attrs.asdict(cluster.circuit_breakers, recurse=False)
+    return {name: value for name, value in values.items() if name != "retry_budget"}

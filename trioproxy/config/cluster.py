@@ -4,11 +4,26 @@ from typing import Annotated, ClassVar, Literal
 
 import attrs
 
+from trioproxy.config.balancing import MAGLEV, RING_HASH, Maglev, RingHash, SlowStart, Subsets
 from trioproxy.config.discovery import Discovery
 from trioproxy.config.endpoint import Endpoint, check_localities
 from trioproxy.config.http2 import UPSTREAM, Http2Options
-from trioproxy.config.marks import Count, Declares, Invalid, Later, Name, Range, Unique
+from trioproxy.config.marks import Count, Declares, Invalid, Name, Range, Unique
 from trioproxy.config.units import Fraction, Seconds
+
+Policy = Literal["round_robin", "least_request", "random", "ring_hash", "maglev"]
+
+
+@attrs.frozen
+class RetryBudget:
+    """Retries in flight as a share of requests in flight: all workers' of all generations."""
+
+    budget_percent: Annotated[Fraction, "The share, those that wait for a connection included"] = (
+        0.2
+    )
+    min_retry_concurrency: Annotated[
+        int, Range(0), "Retries that are allowed however few requests there are"
+    ] = 3
 
 
 @attrs.frozen
@@ -19,6 +34,9 @@ class CircuitBreakers:
     max_pending_requests: Annotated[int, Range(0), "Requests that wait for a connection"] = 1024
     max_requests: Annotated[int, Range(0), "Requests in flight"] = 1024
     max_retries: Annotated[int, Range(0), "Retries in flight, where no retry budget is set"] = 3
+    retry_budget: Annotated[
+        RetryBudget | None, "A limit for retries of all workers together; null: `max_retries`"
+    ] = None
 
 
 @attrs.frozen
@@ -50,10 +68,20 @@ class Cluster:
     ] = "http1"
     http2_options: Annotated[Http2Options, "For `protocol: http2`"] = UPSTREAM
     lb_policy: Annotated[
-        Literal["round_robin", "least_request", "random"],
-        Later(("ring_hash", "maglev")),
-        "How an endpoint is picked",
+        Policy,
+        "How an endpoint is picked; with the last two a route's `hash_policy` decides",
     ] = "round_robin"
+    ring_hash: Annotated[RingHash, "For `lb_policy: ring_hash`"] = RING_HASH
+    maglev: Annotated[Maglev, "For `lb_policy: maglev`"] = MAGLEV
+    overprovisioning_factor: Annotated[
+        float, "How many times its share of healthy hosts a priority, or a locality, can carry"
+    ] = 1.4
+    healthy_panic_threshold: Annotated[
+        Fraction, "With fewer hosts in health, and too few in all, all are sent requests; 0%: never"
+    ] = 0.5
+    fail_traffic_on_panic: Annotated[bool, "Then send none of them any: answer 503"] = False
+    slow_start: Annotated[SlowStart | None, "How new hosts are broken in; null: not at all"] = None
+    lb_subset: Annotated[Subsets | None, "Subsets by metadata; null: one of all hosts"] = None
     circuit_breakers: Annotated[CircuitBreakers, "Its limits, per worker"] = CircuitBreakers()
     idle_timeout: Annotated[Seconds, "An unused pooled connection is closed; 0: never"] = 3600.0
     max_requests_per_connection: Annotated[
@@ -69,3 +97,5 @@ class Cluster:
         if not self.endpoints and not self.discovery:
             raise Invalid("expected endpoints or discovery", "endpoints")
         check_localities(self.endpoints, "endpoints")
+        if not 1 <= self.overprovisioning_factor <= 100:
+            raise Invalid("expected a number from 1 to 100", "overprovisioning_factor")

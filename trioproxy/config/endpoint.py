@@ -52,9 +52,14 @@ class Endpoint:
     def __attrs_post_init__(self) -> None:
         if self.address.free:
             raise Invalid("port 0 cannot be connected to", "address")
-        for key, value in self.metadata.items():
-            if not isinstance(value, Scalar):
-                raise Invalid(f"expected a scalar under {key!r}", "metadata")
+        check_scalars(self.metadata, "metadata")
+
+
+def check_scalars(metadata: Mapping[str, object], field: str) -> None:
+    """Raise Invalid, to be shown at `field`, where a value is a list or a map."""
+    for key, value in metadata.items():
+        if not isinstance(value, Scalar):
+            raise Invalid(f"expected a scalar under {key!r}", field)
 
 
 def check_localities(endpoints: Iterable[Endpoint], field: str) -> None:

@@ -44,8 +44,8 @@ class Retry:
     per_try_timeout: Annotated[Seconds | None, "One try's share of the route's timeout"] = None
     budget: Annotated[
         Fraction | None,
-        "Retries in flight as a share of the requests in flight, per worker;"
-        " replaces the cluster's `max_retries`",
+        "Retries in flight as a share of the requests in flight, 3 at least, all workers together;"
+        " replaces the cluster's `retry_budget` and `max_retries`",
     ] = None
     backoff: Annotated[Backoff, "The pause before a try"] = Backoff()
     status_codes: Annotated[

@@ -1,10 +1,12 @@
 """Which request goes where, and what is changed on the way: virtual hosts and routes."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 import attrs
 
+from trioproxy.config.endpoint import check_scalars
 from trioproxy.config.headers import UNCHANGED, HeaderOperations
 from trioproxy.config.marks import ClusterName, Invalid, Length, Matching, Name, Port, Range
 from trioproxy.config.retry import Retry
@@ -100,10 +102,40 @@ class RegexRewrite:
 
 
 @attrs.frozen
+class Cookie:
+    """A cookie, by which a client stays with its host."""
+
+    short: ClassVar[str] = "name"
+
+    name: Annotated[Token, "Its name"]
+    ttl: Annotated[
+        Seconds | None,
+        "A client without it is sent one that lasts so long; 0s: for its session; null: is not",
+    ] = None
+    path: Annotated[
+        Annotated[str, Matching(r"/[^;\s]*", "a path that starts with /")] | None,
+        "The path of one that is sent; null: the request's",
+    ] = None
+
+
+@attrs.frozen
+class HashPolicy:
+    """A part of the request's key: exactly one of `header`, `cookie` and `source_ip`."""
+
+    header: Annotated[Name | None, "The value of this field"] = None
+    cookie: Annotated[Cookie | None, "The value of this cookie"] = None
+    source_ip: Annotated[bool, "The address of the client's connection"] = False
+    terminal: Annotated[bool, "Those after it are not asked once there is a part"] = False
+
+    def __attrs_post_init__(self) -> None:
+        one_of(self, "header", "cookie", "source_ip")
+
+
+@attrs.frozen
 class RouteAction:
     """Send the request to a cluster."""
 
-    later: ClassVar[tuple[str, ...]] = ("hash_policy", "drain")
+    later: ClassVar[tuple[str, ...]] = ("drain",)
 
     cluster: Annotated[ClusterName | None, "The cluster"] = None
     weighted_clusters: Annotated[tuple[WeightedCluster, ...], "Or several, by weight"] = ()
@@ -118,9 +150,17 @@ class RouteAction:
     regex_rewrite: Annotated[RegexRewrite | None, "Rewrites the path"] = None
     host_rewrite: Annotated[Name | None, "Replaces the host"] = None
     retry: Annotated[Retry | None, "When and how often another attempt is made; null: never"] = None
+    hash_policy: Annotated[
+        tuple[HashPolicy, ...],
+        "What makes the key that `lb_policy` ring_hash and maglev go by; without one: chance",
+    ] = ()
+    metadata_match: Annotated[
+        Mapping[str, object], "The cluster's subset: what its hosts' metadata has"
+    ] = attrs.Factory(dict)
 
     def __attrs_post_init__(self) -> None:
         one_of(self, "cluster", "weighted_clusters")
+        check_scalars(self.metadata_match, "metadata_match")
         if self.weighted_clusters and not any(each.weight for each in self.weighted_clusters):
             raise Invalid("the weights add up to 0", "weighted_clusters")
         if self.prefix_rewrite is not None and self.regex_rewrite is not None:

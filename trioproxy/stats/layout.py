@@ -4,7 +4,8 @@
     NAMES_START     the table of names, append-only
     BLOCKS_START    block 0, the marks: for each name the newest epoch that uses it
     + BLOCK_SPACE   block 1, the zeros: what each counter stood at when counters were reset
-    ...             block 2, 3, ...: a process each; a name has the same cell in every block
+    + BLOCK_SPACE   block 2, the tokens: buckets that all processes take from, under locks
+    ...             block 3, 4, ...: a process each; a name has the same cell in every block
 
 The file is sparse: space costs address room, memory is taken page by page as cells are written.
 So a name never lacks a place near the others, no cell ever moves under its writer, and the file
@@ -18,7 +19,7 @@ import struct
 
 from trioproxy.stats.buckets import BOUNDS
 
-LAYOUT_VERSION = 2
+LAYOUT_VERSION = 3
 """Grows with every change to this module or to the bounds of the buckets."""
 
 MAGIC = int.from_bytes(b"triostat", "little")
@@ -36,11 +37,15 @@ BLOCKS_START = NAMES_START + NAMES_SPACE
 BLOCK_SPACE = 32 * 1024 * 1024
 BLOCK_CELLS = BLOCK_SPACE // CELL
 
-MARKS, ZEROS = range(2)
+MARKS, ZEROS, TOKENS = range(3)
 """The blocks that belong to no process."""
 
-FIRST_CLAIMED = 2
+FIRST_CLAIMED = 3
 """The block from which on each is, or was, some process's."""
+
+TOKEN_SETS = 1 << 18
+TOKEN_WAYS = 4
+"""The block of tokens: so many sets of so many slots, each the key of a bucket and its time."""
 
 EPOCH_CELL, WORKER_CELL = range(2)
 """The cells of a block that say whose it is."""

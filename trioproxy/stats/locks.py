@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 _POLL = 0.001  # s
+SHORT_PATIENCE = 0.01  # s
 _FLOCK = struct.Struct("hhqqi4x")  # type, whence, start, length, pid
 
 
@@ -41,6 +42,40 @@ def owned(block: int) -> int:
 def living(block: int) -> int:
     """Return the lock that says that the gauges of the block are those of its living owner."""
     return 65 + 2 * block
+
+
+def token_set(number: int) -> int:
+    """Return the lock on one set of token buckets."""
+    return (1 << 40) + number
+
+
+def gauge_lock(cell: int) -> int:
+    """Return the lock under which the sum of a gauge is looked at and changed."""
+    return (1 << 41) + cell
+
+
+def lock_request(kind: int, byte: int) -> bytes:
+    """Return what `fcntl` takes to set (F_WRLCK) or clear (F_UNLCK) the lock."""
+    return _FLOCK.pack(kind, os.SEEK_SET, byte, 1, 0)
+
+
+def acquire_soon(file: int, request: bytes) -> bool:
+    """Make a lock request that waits for microseconds; False where the holder is stopped.
+
+    `file` is a lock file's. The loop stands still meanwhile, so patience is short.
+    """
+    give_up = 0.0
+    while True:
+        try:
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, request)
+        except BlockingIOError:
+            now = time.monotonic()
+            give_up = give_up or now + SHORT_PATIENCE
+            if now > give_up:
+                return False
+            os.sched_yield()
+        else:
+            return True
 
 
 class LockBusy(Exception):
@@ -86,7 +121,7 @@ class LockFile:
 
     def is_held(self, byte: int) -> bool:
         """Return whether another open file, in whatever process, holds the lock."""
-        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
+        asked = lock_request(fcntl.F_WRLCK, byte)
         answer = fcntl.fcntl(self.file, fcntl.F_OFD_GETLK, asked)
         return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
 
@@ -108,4 +143,4 @@ class LockFile:
             self.release(byte)
 
     def _set(self, kind: int, byte: int) -> None:
-        fcntl.fcntl(self.file, fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, byte, 1, 0))
+        fcntl.fcntl(self.file, fcntl.F_OFD_SETLK, lock_request(kind, byte))

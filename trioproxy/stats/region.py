@@ -19,11 +19,13 @@ from trioproxy.stats.layout import (
     MAGIC,
     MAGIC_CELL,
     PAGE,
+    TOKENS,
     ZEROS,
     block_count,
     block_offset,
 )
 from trioproxy.stats.locks import Lock, LockFile, living, owned
+from trioproxy.stats.shared import Shared
 from trioproxy.stats.table import Table
 from trioproxy.stats.writer import Writer, occupy
 
@@ -52,6 +54,7 @@ class Region:
         self._probe = LockFile(fd)
         self.table = Table(fd, self._header)
         self.zeros = Block(fd, ZEROS)
+        self.tokens = Block(fd, TOKENS)
 
     @classmethod
     def create(cls) -> Region:
@@ -86,6 +89,7 @@ class Region:
     def close(self) -> None:
         """Let go of the region; writers of this process are closed before."""
         self.zeros.close()
+        self.tokens.close()
         self.table.close()
         self._probe.close()
         self._header.release()
@@ -115,7 +119,7 @@ class Region:
         except BaseException:
             locks.close()
             raise
-        return Writer(block, self.table, locks, epoch)
+        return Writer(block, self.table, locks, epoch, Shared(self, locks))
 
     def try_lock(self, lock: Lock) -> LockFile | None:
         """Take `lock` until the returned file is closed; None where another has it."""

@@ -110,6 +110,17 @@ class ClusterStats(Family):
         self._by_class[min(status // 100, 5) - 1].add()
 
 
+class LbStats(Family):
+    """`cluster.<name>.lb_`: what came of picking its hosts."""
+
+    lb_healthy_panic: Counter
+    lb_subsets_selected: Counter
+    lb_subsets_fallback: Counter
+
+    def __init__(self, writer: Writer, cluster: str) -> None:
+        super().__init__(writer, f"cluster.{cluster}")
+
+
 class CircuitBreakerStats(Family):
     """`cluster.<name>.circuit_breakers.default.`: in how many workers each breaker is open."""
 
@@ -120,6 +131,12 @@ class CircuitBreakerStats(Family):
 
     def __init__(self, writer: Writer, cluster: str) -> None:
         super().__init__(writer, f"cluster.{cluster}.circuit_breakers.default")
+
+
+class RetryStats(Family):
+    """`cluster.<name>.retries_active`: those in flight, for the budget that all workers share."""
+
+    retries_active: HiddenGauge
 
 
 def host_scope(cluster: str, address: str) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from trioproxy.stats.block import Block
     from trioproxy.stats.locks import LockFile
+    from trioproxy.stats.shared import Shared
     from trioproxy.stats.table import Table
 
 MAIN = -1
@@ -25,10 +26,16 @@ AnyHandle = TypeVar("AnyHandle", bound=Handle)
 
 
 class Writer:
-    """The block of one process: its only writer as long as `locks` holds the lock on it."""
+    """The block of one process: its only writer as long as `locks` holds the lock on it.
 
-    def __init__(self, block: Block, table: Table, locks: LockFile, epoch: int) -> None:
+    `shared` is what it has together with the other processes.
+    """
+
+    def __init__(
+        self, block: Block, table: Table, locks: LockFile, epoch: int, shared: Shared
+    ) -> None:
         self.epoch = epoch
+        self.shared = shared
         self._block = block
         self._table = table
         self._locks = locks
@@ -53,6 +60,7 @@ class Writer:
 
         In a forked child this closes the child's copy and leaves the parent's claim alone.
         """
+        self.shared.close()
         self._locks.close()
         self._block.close()
 

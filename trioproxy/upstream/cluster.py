@@ -12,14 +12,17 @@ from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow,
 from trioproxy.reactor.epoll import IN
 from trioproxy.reactor.transport import Transport
 from trioproxy.stats.http2 import Http2Stats
-from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats
+from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, LbStats
 from trioproxy.upstream.breaker import Breaker
 from trioproxy.upstream.connection import UpstreamConnection, connect
 from trioproxy.upstream.figures import HostFigures
 from trioproxy.upstream.host import Host
+from trioproxy.upstream.host_set import HASHING
 from trioproxy.upstream.http2_pool import Http2Pool
-from trioproxy.upstream.lb import Balancer
+from trioproxy.upstream.lb import ANY, Balancer, Wish
 from trioproxy.upstream.member import member
+from trioproxy.upstream.retries import Retries
+from trioproxy.upstream.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import socket
@@ -39,7 +42,11 @@ class Cluster:
         self.reactor = tools.reactor
         self.sweep = tools.sweep
         self.stats = ClusterStats(tools.stats, cluster.name)
-        self._rng = tools.rng
+        self.hashes = cluster.lb_policy in HASHING
+        self._balancer: Balancer[Host] = Balancer(
+            cluster, LbStats(tools.stats, cluster.name), tools.rng
+        )
+        self._upkeep = Upkeep(self._balancer, tools.sweep)
         self._figures = HostFigures(tools.stats, cluster.name)
         self.hosts: list[Host] = []
         self.update([member(endpoint) for endpoint in cluster.endpoints])
@@ -48,7 +55,8 @@ class Cluster:
         self.connections = Breaker(limits.max_connections, full.cx_open)
         self.pending = Breaker(limits.max_pending_requests, full.rq_pending_open)
         self.requests = Breaker(limits.max_requests, full.rq_open)
-        self.retries = Breaker(limits.max_retries, full.rq_retry_open)
+        breaker = Breaker(limits.max_retries, full.rq_retry_open)
+        self.retries = Retries(limits, breaker, self.stats, tools.stats)
         self.speaks_http2 = cluster.protocol == "http2"
         self._tools = tools
         self._http2_codec = Http2Codec()
@@ -68,7 +76,8 @@ class Cluster:
         """
         leaving = {host.member.key: host for host in self.hosts}
         self.hosts = [self._host(each, leaving.pop(each.key, None)) for each in members]
-        self._balancer = Balancer(self.config.lb_policy, self.hosts, self._rng)
+        self._balancer.update(self.hosts, self.sweep.clock.now)
+        self._upkeep.schedule()
         for host in leaving.values():
             host.removed = True
             self.drop_idle(host)
@@ -81,9 +90,9 @@ class Cluster:
         known.become(member)
         return known
 
-    def pick(self, tried: Collection[Host] = ()) -> Host:
+    def pick(self, tried: Collection[Host] = (), wish: Wish = ANY) -> Host:
         """Pick a host, one that was not tried if possible; raises NoHealthyUpstream."""
-        host = self._balancer.pick(tried)
+        host = self._balancer.pick(tried, wish)
         if host is None:
             self.stats.upstream_cx_none_healthy.add()
             raise NoHealthyUpstream("no healthy upstream")
@@ -248,5 +257,6 @@ class Cluster:
 
     def close(self) -> None:
         """Close the idle connections; those in use are their exchanges' to close."""
+        self._upkeep.close()
         for host in self.hosts:
             self.drop_idle(host)

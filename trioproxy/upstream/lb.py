@@ -1,136 +1,124 @@
 """Picks the host of a request: plain functions that look, count and never wait.
 
-A pick costs the same however many hosts there are. Only where it falls on a host that will not do,
-unhealthy or tried before, another is drawn by weight: that takes a look at each, and spreads the
-missing host's share over all of them instead of on its neighbour.
+A pick costs the same however many hosts there are, and whatever their health: all that is looked
+at of them is looked at when it changes (`update`), and what takes long of that is done a little
+at a time (`work`).
+
+    lb.py           Balancer: the whole cluster, or the subset that a route asks for
+    subsets.py      Subsets: the hosts divided by their metadata
+    host_set.py     HostSet: lanes, and the share of the load that each takes
+    priority.py     how those shares come about: priorities, degraded hosts, panic
+    weights.py      what a host weighs: locality weights, slow start
+    lanes.py        Lane: the hosts that share one part of the load
+    policies.py     round_robin, random, least_request
+    hash_tables.py  ring_hash, maglev
 """
 
 from __future__ import annotations
 
-from bisect import bisect
-from collections.abc import Callable, Collection, Sequence
-from heapq import heapify, heapreplace
-from itertools import accumulate
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from math import inf
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from trioproxy.upstream.host_set import HASHING, HostSet
+from trioproxy.upstream.policies import Host
+from trioproxy.upstream.subsets import Criteria, Subsets
+from trioproxy.upstream.weights import SlowStart
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
     from random import Random
 
-
-class Host(Protocol):
-    """A host, as far as balancing looks at it; all but `weight` may change at any time."""
-
-    @property
-    def weight(self) -> int: ...
-    @property
-    def active(self) -> int:
-        """Requests in flight."""
-        ...
-
-    @property
-    def healthy(self) -> bool: ...
-
+    from trioproxy.config.cluster import Cluster as Config
+    from trioproxy.stats.upstream import LbStats
+    from trioproxy.upstream.policies import Next
 
 H = TypeVar("H", bound=Host)
-Next = Callable[[], H]
+
+PAUSE = 0.01  # seconds between two steps of work, in which requests are served
 
 
-class Policy(Protocol):
-    """Returns what names one host after another, whatever their health."""
+class Wish:
+    """What a request asks of a pick: the host that `key` belongs to, or one of `subset`."""
 
-    def __call__(self, hosts: Sequence[H], rng: Random) -> Next[H]: ...
+    __slots__ = ("key", "subset")
+
+    def __init__(self, key: int | None = None, subset: Criteria = frozenset()) -> None:
+        self.key = key
+        self.subset = subset
+
+
+ANY = Wish()
 
 
 class Balancer(Generic[H]):
-    """Picks from `hosts` by `policy`; where hosts come or go, make another balancer."""
+    """Picks from a cluster's hosts; `update` where they come, go or fare differently.
 
-    def __init__(self, policy: str, hosts: Sequence[H], rng: Random) -> None:
-        """Raises KeyError for an unknown policy."""
-        self._hosts = hosts
+    `when` is when `work` is to be called next, infinite where there is nothing to do. Times are
+    seconds on any clock.
+    """
+
+    def __init__(self, config: Config, stats: LbStats, rng: Random) -> None:
+        self.when = inf
+        self._hosts: Sequence[H] = ()
+        self._config = config
+        self._stats = stats
         self._rng = rng
-        self._next: Next[H] | None = POLICIES[policy](hosts, rng) if hosts else None
-        self._substitute = least_request if policy == "least_request" else random
+        self._slow_start: SlowStart[H] | None = None
+        if config.slow_start is not None and config.lb_policy not in HASHING:
+            self._slow_start = SlowStart(config.slow_start)
+        self._weigh_at = inf
+        self._all = self._new_set()
+        self._subsets: Subsets[H] | None = None
+        if config.lb_subset is not None:
+            self._subsets = Subsets(config.lb_subset, self._new_set)
+        self._plain: Next[H] | None = None
 
-    def pick(self, tried: Collection[H] = ()) -> H | None:
-        """Return a healthy host, one of `tried` only for want of others; None if all are ill."""
-        if self._next is None:
-            return None
-        host = self._next()
-        if host.healthy and host not in tried:
-            return host
-        healthy = [host for host in self._hosts if host.healthy]
-        hosts = [host for host in healthy if host not in tried] or healthy
-        return self._substitute(hosts, self._rng)() if hosts else None
+    def _new_set(self) -> HostSet[H]:
+        return HostSet(self._config, self._slow_start, self._stats.lb_healthy_panic, self._rng)
 
+    def update(self, hosts: Sequence[H], now: float) -> None:
+        """Have these hosts from now on, as they fare at `now`."""
+        self._hosts = hosts
+        if self._slow_start is not None:
+            self._slow_start.note([host for host in hosts if host.member.healthy], now)
+        self._weigh(now)
 
-def round_robin(hosts: Sequence[H], rng: Random) -> Next[H]:
-    """Each host in turn, as often as its weight; workers begin at different hosts."""
-    return _in_turn(hosts, rng) if _equal(hosts) else _by_deadline(hosts, rng)
+    def _weigh(self, now: float) -> None:
+        if self._subsets is None:
+            self._all.update(self._hosts, now)
+            self._plain = self._all.plain
+        else:
+            self._subsets.update(self._hosts, now)
+        if self._slow_start is not None:
+            self._weigh_at = self._slow_start.next_change(now)
+        self._step(now)
 
+    def work(self, now: float) -> None:
+        """Go on with what was put off, for a millisecond or so."""
+        if now >= self._weigh_at:
+            self._weigh(now)
+        else:
+            self._step(now)
 
-def _in_turn(hosts: Sequence[H], rng: Random) -> Next[H]:
-    last = len(hosts) - 1
-    index = rng.randrange(len(hosts))
+    def _step(self, now: float) -> None:
+        self.when = now + PAUSE if self._is_busy() else self._weigh_at
 
-    def turn() -> H:
-        nonlocal index
-        index = index + 1 if index < last else 0
-        return hosts[index]
+    def _is_busy(self) -> bool:
+        """Do a step; returns whether there is another one to do."""
+        return any(map(HostSet.work, [self._all] if self._subsets is None else self._subsets))
 
-    return turn
-
-
-def _by_deadline(hosts: Sequence[H], rng: Random) -> Next[H]:
-    """Earliest deadline first: a host of weight w is due every 1/w, from a point of its own."""
-    gaps = [1 / host.weight for host in hosts]
-    due = [(rng.random() * gap, index) for index, gap in enumerate(gaps)]
-    heapify(due)
-
-    def earliest() -> H:
-        deadline, index = due[0]
-        heapreplace(due, (deadline + gaps[index], index))
-        return hosts[index]
-
-    return earliest
-
-
-def random(hosts: Sequence[H], rng: Random) -> Next[H]:
-    """Any host, by weight."""
-    index = _by_weight(hosts, rng)
-    return lambda: hosts[index()]
-
-
-def least_request(hosts: Sequence[H], rng: Random) -> Next[H]:
-    """The less busy of two hosts for its weight: one drawn by weight, and any other."""
-    if len(hosts) == 1:
-        return lambda: hosts[0]
-    count, draw, index = len(hosts), rng.random, _by_weight(hosts, rng)
-
-    def less_busy() -> H:
-        one = index()
-        other = (one + 1 + int(draw() * (count - 1))) % count
-        first, second = hosts[one], hosts[other]
-        return second if second.active * first.weight < first.active * second.weight else first
-
-    return less_busy
-
-
-def _by_weight(hosts: Sequence[Host], rng: Random) -> Callable[[], int]:
-    """Return what draws an index, by the host's weight."""
-    draw, count = rng.random, len(hosts)
-    if _equal(hosts):
-        return lambda: int(draw() * count)
-    sums = list(accumulate(host.weight for host in hosts))
-    total = sums[-1]
-    return lambda: bisect(sums, draw() * total)
-
-
-def _equal(hosts: Sequence[Host]) -> bool:
-    return len({host.weight for host in hosts}) == 1
-
-
-POLICIES: dict[str, Policy] = {
-    "round_robin": round_robin,
-    "least_request": least_request,
-    "random": random,
-}
+    def pick(self, tried: Collection[H] = (), wish: Wish = ANY) -> H | None:
+        """Return a host, one of `tried` only for want of others; None if there is none."""
+        if self._plain is not None:
+            host = self._plain()
+            if host not in tried:
+                return host
+        if self._subsets is None:
+            return self._all.pick(tried, wish.key)
+        subset = self._subsets.get(wish.subset)
+        host_or_none = None if subset is None else subset.pick(tried, wish.key)
+        if host_or_none is not None:
+            self._stats.lb_subsets_selected.add()
+            return host_or_none
+        self._stats.lb_subsets_fallback.add()
+        return self._subsets.fallback.pick(tried, wish.key)

@@ -1,53 +1,62 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+import attrs
 import pytest
 from planes import open_proxy
 
 from trioproxy.config.marks import Invalid
-from trioproxy.filters.http import local_rate_limit
-from trioproxy.filters.http.local_rate_limit import LocalRateLimit, TokenBucket
-from trioproxy.filters.testing import Upstream, ask
+from trioproxy.filters.http.local_rate_limit import (
+    LocalRateLimit,
+    LocalRateLimiting,
+    LocalRateLimitStats,
+)
+from trioproxy.filters.testing import Hands, Upstream, ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import trio.testing
-
     from trioproxy.filters.http.tools import HttpTools
-
-
-def test_a_bucket_is_full_at_first_and_gains_at_its_rate() -> None:
-    bucket = TokenBucket(rate=2.0, burst=3, now=100.0)
-    assert [bucket.take(100.0) for _ in range(4)] == [True, True, True, False]
-    assert not bucket.take(100.4)
-    assert bucket.take(100.5)
-    assert not bucket.take(100.9)
-
-
-def test_a_bucket_never_holds_more_than_its_burst() -> None:
-    bucket = TokenBucket(rate=1000.0, burst=2, now=0.0)
-    assert [bucket.take(3600.0) for _ in range(3)] == [True, True, False]
+    from trioproxy.stats.region import Region
 
 
 async def test_what_exceeds_the_burst_is_refused(
-    http_tools: HttpTools,
-    counted: Callable[[str], int],
-    autojump_clock: trio.testing.MockClock,
+    http_tools: HttpTools, counted: Callable[[str], int]
 ) -> None:
-    limit = LocalRateLimit(tokens_per_second=0.5, burst=2).prepare(http_tools)
+    hands = Hands(0.0)
+    stats = LocalRateLimitStats(http_tools.worker.stats, "limit")
+    config = LocalRateLimit(tokens_per_second=0.5, burst=2)
+    limit = LocalRateLimiting(config, stats, http_tools.worker.stats.shared, lambda: hands.now)
     assert [(await ask(limit)).status for _ in range(3)] == [200, 200, 429]
-    autojump_clock.jump(1.9)
+    hands.now = 1.9
     upstream = Upstream()
     refused = await ask(limit, upstream)
     assert (refused.status, refused.body) == (429, b"local_rate_limited")
     assert not upstream.was_asked
-    autojump_clock.jump(0.1)
+    hands.now = 2.0
     assert (await ask(limit)).status == 200
-    scope = "http.web.http_local_rate_limit"
     names = ("enabled", "ok", "rate_limited", "enforced")
-    assert [counted(f"{scope}.{name}") for name in names] == [5, 3, 2, 2]
+    assert [counted(f"limit.{name}") for name in names] == [5, 3, 2, 2]
+
+
+@pytest.mark.parametrize("per", ["instance", "remote_address", "connection"])
+async def test_all_workers_take_from_one_bucket(
+    http_tools: HttpTools, region: Region, per: Literal["instance"]
+) -> None:
+    config = LocalRateLimit(tokens_per_second=1e-3, burst=3, per=per)
+    with region.claim(1, 0) as writer:
+        beside = attrs.evolve(http_tools.worker, stats=writer)
+        one = config.prepare(http_tools)
+        other = config.prepare(attrs.evolve(http_tools, worker=beside))
+        statuses = [(await ask(limit)).status for limit in (one, other) * 3]
+    assert statuses == [200, 200, 200, 429, 429, 429]
+
+
+async def test_two_limits_of_one_worker_have_two_buckets(http_tools: HttpTools) -> None:
+    config = LocalRateLimit(tokens_per_second=1e-3, burst=1)
+    one, other = config.prepare(http_tools), config.prepare(http_tools)
+    assert [(await ask(limit)).status for limit in (one, other, one)] == [200, 200, 429]
 
 
 async def test_status_and_statistics_have_the_names_that_the_operator_chose(
@@ -74,18 +83,6 @@ async def test_the_address_may_be_what_a_trusted_proxy_noted(http_tools: HttpToo
         (await ask(limit, headers={"x-forwarded-for": client})).status for client in clients
     ]
     assert statuses == [200, 200, 429]
-
-
-async def test_the_bucket_unused_for_longest_is_forgotten(
-    http_tools: HttpTools, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(local_rate_limit, "REMEMBERED", 2)
-    limit = LocalRateLimit(tokens_per_second=1e-3, burst=1, per="remote_address").prepare(
-        http_tools
-    )
-    addresses = ["a", "b", "a", "c", "a", "b"]
-    statuses = [(await ask(limit, remote=(name, 1))).status for name in addresses]
-    assert statuses == [200, 200, 429, 200, 429, 200]
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("inf"), float("nan")])

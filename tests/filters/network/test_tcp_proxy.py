@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import random
+import re
 import socket
+from collections import defaultdict
+from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -181,8 +185,8 @@ async def test_so_many_attempts_and_no_more(serving: Serving) -> None:
 
 
 async def test_no_host_is_healthy(serving: Serving) -> None:
-    async with serving(tcp()) as proxy:
-        proxy.cluster().hosts[0].healthy = False
+    async with serving(tcp(cluster="fail_traffic_on_panic: true")) as proxy:
+        proxy.make_ill()
         await proxy.play("client << (fin)")
         assert proxy.counter("cluster.app.upstream_cx_none_healthy") == 1
     assert [(line["flags"], line["host"]) for line in proxy.log] == [("UH", None)]
@@ -324,6 +328,42 @@ async def test_weighted_clusters(serving: Serving) -> None:
         seldom = proxy.counter("cluster.other.upstream_cx_total")
         assert often + seldom == 60
         assert often > seldom > 0
+
+
+@pytest.mark.parametrize("policy", ["ring_hash", "maglev"])
+async def test_an_address_stays_with_its_host(serving: Serving, policy: str) -> None:
+    yaml = tcp(
+        "hash_policy: [{source_ip: true}],",
+        cluster=f"lb_policy: {policy}",
+        endpoints="$origin, $origin2, $origin3",
+    )
+    hosts = defaultdict(set)
+    async with serving(yaml) as proxy, AsyncExitStack() as stack:
+        for name, upstream in proxy.upstreams.items():
+            await stack.enter_async_context(upstream.behaving(partial(say_name, name.encode())))
+        for address in [f"127.0.0.{number}" for number in range(2, 12)] * 3:
+            with trio.socket.socket() as client:
+                await client.bind((address, 0))
+                await client.connect(proxy.addresses["db"])
+                hosts[address].add(await client.recv(100))
+    assert all(len(of_address) == 1 for of_address in hosts.values())
+    assert len(set.union(*hosts.values())) > 1
+
+
+async def say_name(name: bytes, peer: Peer) -> None:
+    await peer.say(name)
+    await peer.rest()
+
+
+async def test_a_subset_of_the_hosts(serving: Serving) -> None:
+    yaml = tcp(
+        "metadata_match: {role: primary},",
+        cluster="lb_subset: {subset_selectors: [{keys: [role]}]}",
+        endpoints="$origin2, {address: $origin, metadata: {role: primary}}",
+    )
+    async with serving(yaml) as proxy:
+        for number in range(1, 4):
+            await proxy.play(re.sub("client|origin", rf"\g<0>#{number}", TALK))
 
 
 async def test_the_access_log_knows_both_connections(serving: Serving) -> None:

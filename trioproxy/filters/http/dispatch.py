@@ -78,15 +78,16 @@ class Dispatch:
         cluster.requests.enter()
         try:
             if exchange.request.method == "CONNECT":
-                await self._tunnel(exchange, cluster)
+                await self._tunnel(exchange, cluster, plan)
             else:
                 await Forwarding(exchange, cluster, plan, self._tools).run()
         finally:
             cluster.requests.leave()
 
-    async def _tunnel(self, exchange: Exchange, cluster: Cluster) -> None:
+    async def _tunnel(self, exchange: Exchange, cluster: Cluster, plan: Plan) -> None:
         """Answer CONNECT: the route's cluster is what is connected to, whatever was asked for."""
-        host = cluster.pick()
+        wish = plan.wish(exchange, cluster, self._tools.worker.rng)
+        host = cluster.pick((), wish)
         exchange.record.upstream_host = host.name
         connection = await cluster.connect(host)
         try:

@@ -23,6 +23,7 @@ from trioproxy.filters.http.attempt import SAFE_TO_REPEAT
 from trioproxy.filters.http.attempt_http1 import Http1Attempt
 from trioproxy.filters.http.attempt_http2 import Http2Attempt
 from trioproxy.filters.http.upload import AnsweredEarly, Upload
+from trioproxy.upstream.lb import ANY
 
 if TYPE_CHECKING:
     from trioproxy.codec.messages import Response
@@ -69,12 +70,16 @@ class Forwarding:
 
     async def run(self) -> None:
         """Bring the response to the client; raises the ProxyError of the last attempt."""
+        plan, cluster = self._plan, self._cluster
+        wish = ANY
+        if plan.wishes:
+            wish = plan.wish(self._exchange, cluster, self._tools.worker.rng)
         try:
-            while not await self._attempt(self._cluster.pick(self._tried)):
+            while not await self._attempt(cluster.pick(self._tried, wish)):
                 await self._pause()
         finally:
             if self._retrying:
-                self._cluster.retries.leave()
+                cluster.retries.end()
 
     async def _attempt(self, host: Host) -> bool:
         """Try one host; returns False where another try is to be made."""
@@ -106,8 +111,10 @@ class Forwarding:
             return False
 
     def _begin(self, host: Host) -> Attempt:
-        kind = Http2Attempt if self._cluster.speaks_http2 else Http1Attempt
-        return kind(self._exchange, self._cluster, host, self._upload, self._limit, self._tools)
+        exchange, cluster, upload = self._exchange, self._cluster, self._upload
+        if cluster.speaks_http2:
+            return Http2Attempt(exchange, cluster, host, upload, self._limit, self._tools)
+        return Http1Attempt(exchange, cluster, host, upload, self._limit, self._tools)
 
     def _unseen(self, failure: UpstreamError, host: Host) -> bool:
         """Whether to try again unasked: the host has not seen the request, or not looked at it."""
@@ -185,12 +192,12 @@ class Forwarding:
             self._exchange.record.flag("URX")
             return False
         if self._retrying:
-            cluster.retries.leave()
-        self._retrying = policy.admits(cluster) and trio.current_time() < self._deadline
+            cluster.retries.end()
+        in_time = trio.current_time() < self._deadline
+        self._retrying = in_time and cluster.retries.begin(policy.budget)
         if not self._retrying:
             cluster.stats.upstream_rq_retry_overflow.add()
             return False
-        cluster.retries.enter()
         cluster.stats.upstream_rq_retry.add()
         self._tried.append(host)
         return True

@@ -5,7 +5,9 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
+from trioproxy.filters.http.hash_policy import compile_policies
 from trioproxy.filters.http.retry import RetryPolicy
+from trioproxy.upstream.lb import Wish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
     from trioproxy.filters.exchange import Exchange
     from trioproxy.filters.http.routing import MatchedRoute
+    from trioproxy.upstream.cluster import Cluster
 
 ORIGINAL_PATH = "x-envoy-original-path"  # as Envoy does: access logs show it
 
@@ -21,18 +24,21 @@ class Plan:
     """A matched route with a `route` action, ready for the hot path.
 
     Times are seconds, infinite where there is no limit. `changes` tells whether the request is
-    changed on the way.
+    changed on the way, `wishes` whether the host depends on it.
     """
 
     __slots__ = (
         "_change_fields",
         "_host_rewrite",
+        "_key_of",
         "_rewrite_path",
+        "_wish",
         "changes",
         "idle_timeout",
         "pick_cluster",
         "retry",
         "timeout",
+        "wishes",
     )
 
     def __init__(self, matched: MatchedRoute) -> None:
@@ -48,6 +54,9 @@ class Plan:
         self._host_rewrite = action.host_rewrite
         changes = (self._change_fields, self._rewrite_path, self._host_rewrite)
         self.changes = any(change is not None for change in changes)
+        self._key_of = compile_policies(action.hash_policy)
+        self._wish = Wish(None, frozenset(action.metadata_match.items()))
+        self.wishes = bool(action.hash_policy or action.metadata_match)
 
     def change(self, exchange: Exchange) -> None:
         """Change the request's fields, path and host as the route says."""
@@ -59,6 +68,12 @@ class Plan:
             request.path = self._rewrite_path(request.path)
         if self._host_rewrite is not None:
             request.authority = self._host_rewrite
+
+    def wish(self, exchange: Exchange, cluster: Cluster, rng: Random) -> Wish:
+        """Return what the request asks of its host; called once a request."""
+        if self._key_of is None or not cluster.hashes:
+            return self._wish
+        return Wish(self._key_of(exchange, rng), self._wish.subset)
 
 
 class Plans(dict["MatchedRoute", Plan]):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trioproxy.config.cluster import RetryBudget
+
 if TYPE_CHECKING:
     from random import Random
 
     from trioproxy.config.retry import Retry
     from trioproxy.errors import UpstreamError
-    from trioproxy.upstream.cluster import Cluster
 
 GATEWAY_ERRORS = frozenset({502, 503, 504})
-MIN_CONCURRENCY = 3  # retries that a budget allows however few requests there are (Envoy)
 
 
 class RetryPolicy:
@@ -22,7 +22,7 @@ class RetryPolicy:
         self.attempts = retry.attempts
         self.per_try_timeout = retry.per_try_timeout
         self._on = frozenset(retry.on)
-        self._budget = retry.budget
+        self.budget = None if retry.budget is None else RetryBudget(retry.budget)
         self._backoff = retry.backoff
         self._statuses = self._retried_statuses(retry)
 
@@ -45,13 +45,6 @@ class RetryPolicy:
     def wants_instead_of(self, status: int) -> bool:
         """Whether a response with this status is to be replaced by another attempt's."""
         return status in self._statuses
-
-    def admits(self, cluster: Cluster) -> bool:
-        """Whether the budget, or the cluster's circuit breaker, has room for one more retry."""
-        if self._budget is None:
-            return cluster.retries.admits
-        allowed = max(MIN_CONCURRENCY, self._budget * cluster.requests.active)
-        return cluster.retries.active < allowed
 
     def pause(self, retry: int, rng: Random) -> float:
         """Seconds before the `retry`-th retry: fully jittered, exponentially longer."""

@@ -1,7 +1,8 @@
 """`tcp_proxy`: bytes to a host of a cluster and back."""
 
+from collections.abc import Mapping
 from math import inf
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated
 
 import attrs
 import trio
@@ -9,6 +10,7 @@ import trio
 from trioproxy.accesslog.record import Record
 from trioproxy.config.access_log import AccessLog
 from trioproxy.config.drain import AS_ABOVE, Rungs
+from trioproxy.config.endpoint import check_scalars
 from trioproxy.config.marks import ClusterName, Count, Name
 from trioproxy.config.route import WeightedCluster, one_of
 from trioproxy.config.units import Seconds
@@ -24,16 +26,23 @@ from trioproxy.reactor.epoll import GONE
 from trioproxy.stats.downstream import TcpStats
 from trioproxy.upstream.cluster import Cluster
 from trioproxy.upstream.connection import UpstreamConnection
+from trioproxy.upstream.hash_tables import stable_hash
+from trioproxy.upstream.lb import Wish
 
 if TYPE_CHECKING:
     from trioproxy.upstream.host import Host
 
 
 @attrs.frozen
+class SourceHash:
+    """A part of the connection's key."""
+
+    source_ip: Annotated[bool, "The client's address"] = True
+
+
+@attrs.frozen
 class TcpProxy:
     """Connect to a cluster and let the bytes flow, half-closes included."""
-
-    later: ClassVar[tuple[str, ...]] = ("hash_policy",)
 
     stat_prefix: Annotated[Name, "Its statistics are `tcp.<stat_prefix>.`"]
     cluster: Annotated[ClusterName | None, "The cluster"] = None
@@ -43,11 +52,19 @@ class TcpProxy:
     max_downstream_connection_duration: Annotated[
         Seconds | None, "A connection is closed when it is so old"
     ] = None
+    hash_policy: Annotated[
+        tuple[SourceHash, ...],
+        "What makes the key that `lb_policy` ring_hash and maglev go by; without one: chance",
+    ] = ()
+    metadata_match: Annotated[
+        Mapping[str, object], "The cluster's subset: what its hosts' metadata has"
+    ] = attrs.Factory(dict)
     access_log: Annotated[AccessLog | None, "A line for each connection; null: none"] = None
     drain: Annotated[Rungs, "How its connections leave"] = AS_ABOVE
 
     def __attrs_post_init__(self) -> None:
         one_of(self, "cluster", "weighted_clusters")
+        check_scalars(self.metadata_match, "metadata_match")
 
     def prepare(self, tools: Tools) -> "TcpProxying":
         """Return the filter."""
@@ -69,6 +86,8 @@ class TcpProxying:
         self._clusters = [tools.clusters[each.name] for each in weighted]
         self._weights = [each.weight for each in weighted]
         self._idle_timeout = config.idle_timeout or inf
+        self._by_source = any(policy.source_ip for policy in config.hash_policy)
+        self._subset = frozenset(config.metadata_match.items())
 
     async def __call__(self, connection: Connection, _forward: Forward[Connection]) -> None:
         """Proxy one connection until both directions have ended, or its time has come."""
@@ -118,16 +137,24 @@ class TcpProxying:
 
         connection.transport.on_hangup = hung_up
         try:
-            return await self._connect_to_one(self._choose(), record)
+            cluster = self._choose()
+            return await self._connect_to_one(cluster, self._wish(connection, cluster), record)
         finally:
             connection.transport.on_hangup = None
 
-    async def _connect_to_one(self, cluster: Cluster, record: Record) -> UpstreamConnection:
+    def _wish(self, connection: Connection, cluster: Cluster) -> Wish:
+        if not cluster.hashes or not self._by_source or not connection.remote_ip:
+            return Wish(None, self._subset)
+        return Wish(stable_hash(connection.remote_ip.encode()), self._subset)
+
+    async def _connect_to_one(
+        self, cluster: Cluster, wish: Wish, record: Record
+    ) -> UpstreamConnection:
         """Connect to one host after another; raises the last failure."""
         record.cluster = cluster.name
         tried: list[Host] = []
         while True:
-            host = cluster.pick(tried)
+            host = cluster.pick(tried, wish)
             tried.append(host)
             record.attempts = len(tried)
             record.upstream_host = host.name

@@ -1,0 +1,68 @@
+"""What all processes of an instance have together: limits that hold for all of them at once."""
+
+from __future__ import annotations
+
+import fcntl
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from trioproxy.stats.block import Block
+from trioproxy.stats.locks import acquire_soon, gauge_lock, lock_request
+from trioproxy.stats.tokens import TokenBucket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from trioproxy.stats.handles import Gauge
+    from trioproxy.stats.locks import LockFile
+    from trioproxy.stats.region import Region
+
+
+class Shared:
+    """The region as the limits of one process see it; `locks` are that process's own."""
+
+    def __init__(self, region: Region, locks: LockFile) -> None:
+        self._region = region
+        self._locks = locks
+        self._blocks: dict[int, Block] = {}
+        self._names: dict[str, int] = {}
+
+    def close(self) -> None:
+        """Unmap what was mapped."""
+        for block in self._blocks.values():
+            block.close()
+        self._blocks.clear()
+
+    def unique(self, name: str) -> str:
+        """Return a name for the n-th that this process asks for by `name`; others have the same."""
+        number = self._names[name] = self._names.get(name, 0) + 1
+        return f"{name}#{number}"
+
+    def token_bucket(
+        self, name: str, rate: float, burst: float, clock: Callable[[], float]
+    ) -> TokenBucket:
+        """Return a bucket that processes share which name it alike."""
+        return TokenBucket(self._region.tokens, self._locks, name, rate, burst, clock)
+
+    def totals(self, *gauges: Gauge) -> list[int]:
+        """Return what all living processes together have of each of these gauges."""
+        living = [block.cells for block in self._living()]
+        return [sum([cells[gauge.index] for cells in living]) for gauge in gauges]
+
+    @contextmanager
+    def hold(self, gauge: Gauge) -> Iterator[bool]:
+        """Hold the lock of a gauge for an instant; yields False where a stopped process has it."""
+        byte = gauge_lock(gauge.index)
+        held = acquire_soon(self._locks.file, lock_request(fcntl.F_WRLCK, byte))
+        try:
+            yield held
+        finally:
+            if held:
+                self._locks.release(byte)
+
+    def _living(self) -> Iterator[Block]:
+        for number in self._region.blocks():
+            if self._region.is_living(number):
+                if number not in self._blocks:
+                    self._blocks[number] = Block(self._region.fd, number)
+                yield self._blocks[number]

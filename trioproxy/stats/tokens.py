@@ -1,0 +1,116 @@
+"""Token buckets that all processes of an instance share, in cells of the region.
+
+A bucket is one number: when it will be full again, on the machine's monotonic clock (the generic
+cell rate algorithm). So a process killed at any moment leaves a bucket that is right, and one that
+is full again is no different from none: its place may go to another. Taking a token costs two
+system calls, a lock and its release; being refused one costs none.
+
+Buckets are found by the hash of their names in sets of a few slots. Where a set has no place left,
+buckets share one: then too few tokens are given, never too many.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from hashlib import blake2b
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from trioproxy.stats.layout import TOKEN_SETS, TOKEN_WAYS
+from trioproxy.stats.locks import acquire_soon, lock_request, token_set
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trioproxy.stats.block import Block
+    from trioproxy.stats.locks import LockFile
+
+KEY, FULL_AT = range(2)
+SLOT_CELLS = 2
+
+ROUNDING = 1e-6  # of a token
+
+
+class TokenBucket:
+    """Holds at most `burst` tokens, full at first, and gains `rate` of them a second.
+
+    `name` is what the buckets of other processes have in common with this one.
+    """
+
+    __slots__ = (
+        "_cells",
+        "_clock",
+        "_file",
+        "_first",
+        "_interval",
+        "_key",
+        "_lock",
+        "_longest",
+        "_times",
+        "_unlock",
+        "_whole",
+        "slot",
+    )
+
+    def __init__(
+        self,
+        block: Block,
+        locks: LockFile,
+        name: str,
+        rate: float,
+        burst: float,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        digest = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little")
+        number = digest % TOKEN_SETS
+        self._cells, self._times = block.cells, block.doubles
+        self._clock = clock
+        self._key = digest >> 1 or 1  # 0 is no bucket
+        self._first = self.slot = number * TOKEN_WAYS * SLOT_CELLS
+        self._interval = 1 / rate
+        self._longest = (burst - 1 + ROUNDING) * self._interval
+        self._whole = burst * self._interval
+        self._file = locks.file
+        self._lock = lock_request(fcntl.F_WRLCK, token_set(number))
+        self._unlock = lock_request(fcntl.F_UNLCK, token_set(number))
+
+    def take(self) -> bool:
+        """Take a token; returns whether there was one."""
+        now = self._clock()
+        if self._cells[self.slot] == self._key:
+            left = self._times[self.slot + FULL_AT] - now
+            if self._longest < left <= self._whole:
+                return False  # whatever others do meanwhile, there will not be more
+        if not acquire_soon(self._file, self._lock):
+            return False
+        try:
+            return self._take(now)
+        finally:
+            fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, self._unlock)
+
+    def _take(self, now: float) -> bool:
+        at = self._find(now) + FULL_AT
+        # A generation whose bucket was slower may have left a time that is too far away for ours.
+        full_at = min(max(self._times[at], now), now + self._whole)
+        taken = full_at - now <= self._longest
+        self._times[at] = full_at + self._interval if taken else full_at
+        return taken
+
+    def _find(self, now: float) -> int:
+        """Return the bucket's slot, or one that it takes over, or one that it has to share."""
+        if self._cells[self.slot] == self._key:
+            return self.slot
+        slots = range(self._first, self._first + TOKEN_WAYS * SLOT_CELLS, SLOT_CELLS)
+        for slot in slots:
+            if self._cells[slot] == self._key:
+                self.slot = slot
+                return slot
+        slot = min(slots, key=self._full_at)
+        if self._times[slot + FULL_AT] <= now:
+            self._times[slot + FULL_AT] = now
+            self._cells[slot] = self._key
+            self.slot = slot
+        return slot
+
+    def _full_at(self, slot: int) -> float:
+        return self._times[slot + FULL_AT]
