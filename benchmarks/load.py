@@ -1,4 +1,4 @@
-"""The load generators: wrk, h2load, redis-benchmark, a bulk receiver. An error or a short count raises."""
+"""The load generators. An error or a short count raises."""
 
 from __future__ import annotations
 

@@ -181,8 +181,7 @@ class ResponseWriter:
             touch()
             record.bytes_sent += len(piece)
             await self._send(encode_chunk(piece))
-        trailers = body.trailers if isinstance(body, ArrivingBody) else None
-        await self._send(encode_trailers(trailers))
+        await self._send(encode_trailers(exchange.response_trailers))
 
     async def _pump(self, body: WireBody, exchange: Exchange) -> None:
         """Have the reactor move what is left of a body of known length."""

@@ -13,6 +13,7 @@ from trioproxy.errors import DownstreamClosed, ProxyError, UpstreamProtocolError
 from trioproxy.filters.connection import LINGER, LINGER_SIZE
 from trioproxy.filters.ends import StreamEnd
 from trioproxy.filters.exchange import Exchange
+from trioproxy.filters.grpc import is_grpc, refusal
 from trioproxy.filters.http2_upgrade import Handshake, handshake
 from trioproxy.filters.tunnel import Tunnel
 from trioproxy.wire.body import ArrivingBody, WholeBody
@@ -106,6 +107,8 @@ class Http2Stream(Stream):
 
     def _answer_nowait(self, status: int) -> None:
         response = Response(status=status, content_length=0)
+        if is_grpc(self._request):
+            response = refusal(status, "")
         self._client.codec.send_response(self.number, response, ended=True)
         if not self.body.ended:
             self.reset(ErrorCode.NO_ERROR)
@@ -156,9 +159,13 @@ class Http2Stream(Stream):
             response.content_length = len(data)
             response.chunked = False
         exchange.record.bytes_sent = len(data)
-        self._begin(response, exchange, ended=not data)
+        trailers = exchange.response_trailers
+        ended = not trailers.fields
+        self._begin(response, exchange, ended=ended and not data)
         if data:
-            await self.send(data, ended=True)
+            await self.send(data, ended=ended)
+        if not ended:
+            self._send_trailers(trailers)
 
     async def _stream(
         self, response: Response, body: AsyncIterable[bytes], exchange: Exchange
@@ -173,7 +180,7 @@ class Http2Stream(Stream):
             async for piece in body:
                 self._note(exchange, piece)
                 await self.send(piece)
-            await self.send(b"", ended=True)
+            await self._end(b"", exchange.response_trailers)
 
     async def _relay(self, response: Response, body: ArrivingBody, exchange: Exchange) -> None:
         """Send on a body as it comes, with what comes behind it."""
@@ -190,7 +197,10 @@ class Http2Stream(Stream):
                 await self.send(piece)
             piece = await body.read()
         self._note(exchange, piece)
-        trailers = body.trailers
+        await self._end(piece, body.trailers)
+
+    async def _end(self, piece: bytes, trailers: Headers) -> None:
+        """Send the last piece, and what comes behind it."""
         if not trailers.fields:
             await self.send(piece, ended=True)
             return

@@ -121,6 +121,17 @@ class LbStats(Family):
         super().__init__(writer, f"cluster.{cluster}")
 
 
+class GrpcStats(Family):
+    """`cluster.<name>.grpc.`: calls, and whether they ended with status 0."""
+
+    total: Counter
+    success: Counter
+    failure: Counter
+
+    def __init__(self, writer: Writer, cluster: str) -> None:
+        super().__init__(writer, f"cluster.{cluster}.grpc")
+
+
 class CircuitBreakerStats(Family):
     """`cluster.<name>.circuit_breakers.default.`: in how many workers each breaker is open."""
 

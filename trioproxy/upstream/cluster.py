@@ -12,7 +12,7 @@ from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow,
 from trioproxy.reactor.epoll import IN
 from trioproxy.reactor.transport import Transport
 from trioproxy.stats.http2 import Http2Stats
-from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, LbStats
+from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, GrpcStats, LbStats
 from trioproxy.upstream.breaker import Breaker
 from trioproxy.upstream.connection import UpstreamConnection, connect
 from trioproxy.upstream.figures import HostFigures
@@ -60,6 +60,7 @@ class Cluster:
         self.speaks_http2 = cluster.protocol == "http2"
         self._tools = tools
         self._http2_codec = Http2Codec()
+        self.grpc_stats = GrpcStats(tools.stats, cluster.name)
         self._http2_stats = Http2Stats(tools.stats, f"cluster.{cluster.name}.http2")
         self._waiting = trio.lowlevel.ParkingLot()
         self._idle_timeout = cluster.idle_timeout or inf

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 from trioproxy.codec.errors import UnsafeMessage
 from trioproxy.errors import DownstreamProtocolError, UpstreamProtocolError, UpstreamReset
+from trioproxy.filters.grpc import OK, is_grpc, status_of
 from trioproxy.filters.http.attempt import Attempt
 from trioproxy.filters.http.upload import AnsweredEarly
 from trioproxy.filters.http2_upgrade import extended, switched
 from trioproxy.filters.tunnel import StreamTunnel, Tunnel
-from trioproxy.wire.body import ArrivingBody, WholeBody
+from trioproxy.wire.body import WholeBody
 
 if TYPE_CHECKING:
     from trioproxy.codec.messages import Request, Response
+    from trioproxy.headers import Headers
     from trioproxy.upstream.http2 import Http2Upstream
     from trioproxy.upstream.http2_stream import UpstreamStream
 
@@ -70,17 +72,17 @@ class Http2Attempt(Attempt):
             self.exchange.stream.received()
             if self.response is None:
                 self._limit(stream.bound)
-            await self._end(upload.rest)
+            await self._end(self.exchange.request_trailers)
         except UpstreamReset:
             return
         upload.done = True
 
-    async def _end(self, body: object) -> None:
-        if not isinstance(body, ArrivingBody) or not body.trailers.fields:
+    async def _end(self, trailers: Headers) -> None:
+        if not trailers.fields:
             await self._stream.send(b"", ended=True)
             return
         try:
-            self._stream.send_trailers(body.trailers)
+            self._stream.send_trailers(trailers)
         except UnsafeMessage as error:
             raise DownstreamProtocolError(str(error)) from error
 
@@ -114,3 +116,11 @@ class Http2Attempt(Attempt):
         if self.begun:
             whole = self.upload.done and self.response is not None and self.body.done
             self._stream.leave(clean=clean and whole)
+            if self.exchange.request.te_trailers and is_grpc(self.exchange.request):
+                self._count_call()
+
+    def _count_call(self) -> None:
+        stats, response = self.cluster.grpc_stats, self.response
+        stats.total.add()
+        succeeded = response is not None and status_of(response, self.body.trailers) == OK
+        (stats.success if succeeded else stats.failure).add()

@@ -19,6 +19,7 @@ from trioproxy.errors import (
     UpstreamTimeout,
     first_of,
 )
+from trioproxy.filters.grpc import timeout_of
 from trioproxy.filters.http.attempt import SAFE_TO_REPEAT
 from trioproxy.filters.http.attempt_http1 import Http1Attempt
 from trioproxy.filters.http.attempt_http2 import Http2Attempt
@@ -52,6 +53,7 @@ class Forwarding:
         "_plan",
         "_repeats",
         "_retrying",
+        "_timeout",
         "_tools",
         "_tried",
         "_upload",
@@ -63,7 +65,10 @@ class Forwarding:
         self._plan = plan
         self._tools = tools
         self._upload = Upload(exchange)
-        self._deadline = cluster.sweep.later(plan.timeout) if self._upload.done else inf
+        self._timeout = plan.timeout
+        if exchange.request.te_trailers:  # as a call by gRPC always has it
+            self._timeout = min(plan.timeout, timeout_of(exchange.request))
+        self._deadline = cluster.sweep.later(self._timeout) if self._upload.done else inf
         self._tried: list[Host] = []
         self._retrying = False
         self._repeats = 0
@@ -157,7 +162,7 @@ class Forwarding:
         """Bound what is waited for at the host, which is the response head in the end."""
         plan = self._plan
         if self._deadline == inf:
-            self._deadline = self._cluster.sweep.later(plan.timeout)
+            self._deadline = self._cluster.sweep.later(self._timeout)
         waiting.wait_until(self._deadline, UpstreamTimeout)
         if plan.retry is not None and plan.retry.per_try_timeout is not None:
             until = self._cluster.sweep.later(plan.retry.per_try_timeout)

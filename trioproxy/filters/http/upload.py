@@ -36,6 +36,7 @@ class Upload:
 
     __slots__ = (
         "_chunked",
+        "_exchange",
         "_unsent",
         "_whole",
         "begun",
@@ -47,6 +48,7 @@ class Upload:
     )
 
     touch: Callable[[], None]
+    _exchange: Exchange
 
     def __init__(self, exchange: Exchange) -> None:
         request, body = exchange.request, exchange.request_body
@@ -62,6 +64,7 @@ class Upload:
             self._whole = len(self.first) <= REPLAY_SIZE
             self.done = True
             return
+        self._exchange = exchange
         self.touch = exchange.lifetime.touch
         if not isinstance(body, ArrivingBody):
             request.content_length = None
@@ -90,7 +93,7 @@ class Upload:
                 raise AnsweredEarly  # a filter's body may wait for anything: leave it to `finish`
             return
         await self._send_pieces(head, self.rest, upstream, received)
-        await self._write_end(self.rest, upstream)
+        await self._write_end(upstream)
 
     async def _send_pieces(
         self, head: bytes, body: WireBody, upstream: Transport, received: Received
@@ -114,14 +117,14 @@ class Upload:
             self.touch()
             await self._write(self._framed(piece), upstream, watch=False)
         received()
-        await self._write_end(self.rest, upstream)
+        await self._write_end(upstream)
 
     def _framed(self, piece: bytes) -> bytes:
         return encode_chunk(piece) if self._chunked else piece
 
-    async def _write_end(self, body: AsyncIterable[bytes], upstream: Transport) -> None:
+    async def _write_end(self, upstream: Transport) -> None:
         if self._chunked:
-            trailers = body.trailers if isinstance(body, ArrivingBody) else None
+            trailers = self._exchange.request_trailers
             await self._write(encode_trailers(trailers), upstream, watch=False)
         self.done = True
 
