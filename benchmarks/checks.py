@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import socket
+import ssl
 from typing import TYPE_CHECKING
 
 from benchmarks.origin import BODY_BYTES, SMALL_BODY
@@ -15,9 +16,18 @@ if TYPE_CHECKING:
     from benchmarks.systems import Ports
 
 
-def check_http(ports: Ports, origin: Origin) -> None:
+def connect(port: int, *, tls: bool = False) -> http.client.HTTPConnection:
+    """Connect to a proxy, whoever it says it is."""
+    if not tls:
+        return http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=context)
+
+
+def check_http(ports: Ports, origin: Origin, *, tls: bool = False) -> None:
     """Raises BenchError unless the proxy passes small and large bodies both ways unchanged."""
-    connection = http.client.HTTPConnection("127.0.0.1", ports.http, timeout=5)
+    connection = connect(ports.http, tls=tls)
     with contextlib.closing(connection):
         expect(connection, "GET", "/", SMALL_BODY)
         expect(connection, "GET", "/body", origin.body)
@@ -46,9 +56,9 @@ def expect(connection: http.client.HTTPConnection, method: str, path: str, body:
         raise BenchError(f"{method} {path} was answered wrongly: {response.status}")
 
 
-def answers(port: int) -> bool:
+def answers(port: int, *, tls: bool = False) -> bool:
     """Whether a small file of the origin comes through the port, as HTTP or as L4 to it."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = connect(port, tls=tls)
     with contextlib.closing(connection):
         try:
             connection.request("GET", "/")

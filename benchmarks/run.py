@@ -50,13 +50,17 @@ def serving(system: System, protocol: str, origin: Origin, core: int) -> Iterato
     with tempfile.TemporaryDirectory(prefix=f"bench-{system.name}-") as name:
         ports, directory = Ports(*free_ports(3)), Path(name)
         command = system.command(system.configure(directory, protocol, ports, origin))
-        port = ports.http if protocol == "http" else ports.bulk
+        tls = protocol == "tls"
+        port = ports.bulk if protocol == "l4" else ports.http
         began = time.monotonic()
         with running(command, core, directory) as program:
-            wait_until(program, lambda: answers(port), START_TIMEOUT)
+            wait_until(program, lambda: answers(port, tls=tls), START_TIMEOUT)
             took = time.monotonic() - began
-            (check_http if protocol == "http" else check_l4)(ports, origin)
-            yield Target(program, ports, origin, took)
+            if protocol == "l4":
+                check_l4(ports, origin)
+            else:
+                check_http(ports, origin, tls=tls)
+            yield Target(program, ports, origin, took, "https" if tls else "http")
 
 
 def compare(

@@ -44,6 +44,7 @@ class System:
     template: str
     find: Callable[[], Path]
     arguments: tuple[str, ...]
+    tls: str
     version: str = "--version"
 
     def command(self, config: Path) -> list[str]:
@@ -51,8 +52,11 @@ class System:
         return [str(self.find()), *(part.format(config=config) for part in self.arguments)]
 
     def configure(self, directory: Path, protocol: str, ports: Ports, origin: Origin) -> Path:
-        """Write the configuration for `protocol` (http or l4) into `directory`."""
+        """Write the configuration for `protocol` (http, tls or l4) into `directory`."""
+        if protocol == "tls":
+            make_certificate(directory)
         names = {
+            "TLS": self.tls if protocol == "tls" else "",
             "HTTP_PORT": ports.http,
             "TCP_PORT": ports.tcp,
             "BULK_PORT": ports.bulk,
@@ -62,7 +66,7 @@ class System:
             "NGINX_USER": nginx_user(),
             "STREAM_MODULE": STREAM_MODULE,
         }
-        text = (TEMPLATES / protocol / self.template).read_text()
+        text = (TEMPLATES / ("l4" if protocol == "l4" else "http") / self.template).read_text()
         for name, value in names.items():
             text = text.replace(f"@{name}@", str(value))
         config = directory / self.template
@@ -78,6 +82,16 @@ class System:
         words = (told.stdout + told.stderr).replace(str(program), program.name)
         lines = words.strip().splitlines()
         return next((line.strip() for line in lines if any(map(str.isdigit, line))), "unknown")
+
+
+def make_certificate(directory: Path) -> None:
+    """Write a certificate that signs itself, its key, and both in one file."""
+    command = ["openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=bench"]
+    command += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    files = directory / "certificate.pem", directory / "key.pem"
+    command += ["-out", str(files[0]), "-keyout", str(files[1])]
+    subprocess.run(command, capture_output=True, check=True)
+    (directory / "both.pem").write_text("".join(file.read_text() for file in files))
 
 
 def on_path(name: str) -> Callable[[], Path]:
@@ -119,6 +133,18 @@ def find_compiled() -> Path:
     return on_path(str(here.with_name(f"compiled-{here.name}") / "bin" / "trioproxy"))()
 
 
+ENVOY_TLS = (
+    "transport_socket: {name: envoy.transport_sockets.tls, typed_config: {"
+    '"@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext, '
+    "common_tls_context: {tls_certificates: [{certificate_chain: {filename:"
+    " @DIRECTORY@/certificate.pem}, private_key: {filename: @DIRECTORY@/key.pem}}]}}}\n      "
+)
+NGINX_TLS = (
+    " ssl; ssl_certificate @DIRECTORY@/certificate.pem; ssl_certificate_key @DIRECTORY@/key.pem"
+)
+TRIOPROXY_TLS = (
+    "\n  tls: {certificate: @DIRECTORY@/certificate.pem, private_key: @DIRECTORY@/key.pem}"
+)
 TRIOPROXY = ("-c", "{config}", "--concurrency", "1", "--use-dynamic-base-id")
 SYSTEMS = {
     system.name: system
@@ -128,10 +154,20 @@ SYSTEMS = {
             "envoy.yaml",
             find_envoy,
             ("-c", "{config}", "--concurrency", "1", "--disable-hot-restart", "-l", "warning"),
+            ENVOY_TLS,
         ),
-        System("haproxy", "haproxy.cfg", on_path("haproxy"), ("-db", "-f", "{config}"), "-v"),
-        System("nginx", "nginx.conf", find_nginx, ("-c", "{config}", "-e", "stderr"), "-v"),
-        System("trioproxy", "trioproxy.yaml", find_compiled, TRIOPROXY),
-        System("trioproxy-plain", "trioproxy.yaml", find_plain, TRIOPROXY),
+        System(
+            "haproxy",
+            "haproxy.cfg",
+            on_path("haproxy"),
+            ("-db", "-f", "{config}"),
+            " ssl crt @DIRECTORY@/both.pem",
+            "-v",
+        ),
+        System(
+            "nginx", "nginx.conf", find_nginx, ("-c", "{config}", "-e", "stderr"), NGINX_TLS, "-v"
+        ),
+        System("trioproxy", "trioproxy.yaml", find_compiled, TRIOPROXY, TRIOPROXY_TLS),
+        System("trioproxy-plain", "trioproxy.yaml", find_plain, TRIOPROXY, TRIOPROXY_TLS),
     )
 }

@@ -45,9 +45,10 @@ class Target:
     ports: Ports
     origin: Origin
     start_seconds: float
+    scheme: str = "http"
 
     def url(self, path: str = "/") -> str:
-        return f"http://127.0.0.1:{self.ports.http}{path}"
+        return f"{self.scheme}://127.0.0.1:{self.ports.http}{path}"
 
 
 @attrs.frozen
@@ -58,7 +59,7 @@ class Work:
     title: str
     unit: str
     measure: Callable[[Target, float], float]
-    protocol: str = "http"  # or "l4": which listeners the proxies are configured with
+    protocol: str = "http"  # or "tls", "l4": which listeners the proxies are configured with
     fresh: bool = False  # a process of its own for each round
     optional: bool = False  # only when asked for
 
@@ -178,6 +179,8 @@ WORKS = {
         Work("http_new", "... new connection per request", "us/request", http_new_connection),
         Work("http_response", "64 KiB response bodies", "us/request", http_response_body),
         Work("http_request", "64 KiB request bodies", "us/request", http_request_body),
+        Work("tls_keepalive", "TLS, keep-alive", "us/request", http_keepalive, "tls"),
+        Work("tls_new", "... new connection per request", "us/request", http_new_connection, "tls"),
         Work("l4_round_trip", "L4 round trip, 64 B", "us/round trip", l4_round_trip, "l4"),
         Work("l4_bulk", "L4 bulk", "us/MB", l4_bulk, "l4"),
         Work("l4_new", "L4 new connection", "us/connection", l4_new_connection, "l4"),

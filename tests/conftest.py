@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import serving as data_plane
+from certificates import Authority
 
 from trioproxy.admin.version import BUILD
 
@@ -30,3 +31,9 @@ def pytest_report_header() -> str:
 def serving(tmp_path: Path) -> Serving:
     """`async with serving(yaml) as proxy:` a data plane that must leave nothing behind."""
     return partial(data_plane.serving, directory=tmp_path)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Signs certificates for this test run."""
+    return Authority(tmp_path_factory.mktemp("certificates"))

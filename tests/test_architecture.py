@@ -15,7 +15,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
     {"errors", "headers"},
-    {"accesslog", "codec", "drain", "reactor", "restart", "stats"},
+    {"accesslog", "codec", "drain", "reactor", "restart", "stats", "tls"},
     {"config", "wire"},
     {"upstream"},
     {"clusters", "filters"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ import grpc_peers
 import pytest
 import trio
 import trio.testing
+from certificates import furnish
 from planes import open_proxy, open_upstream, say
 
 from trioproxy.cli.main import main
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from types import ModuleType
 
+    from certificates import Authority
     from planes import Handler, Proxy
 
 CONFIGS = Path(__file__).parents[1] / "configs"
+FURNISHED = {"edge"}  # with certificates
 
 
 @asynccontextmanager
@@ -83,11 +87,45 @@ def load_example(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_each_is_valid_and_has_a_test(
-    path: Path, capsys: pytest.CaptureFixture[str], load_example: Callable[[str], ModuleType]
+    path: Path,
+    capsys: pytest.CaptureFixture[str],
+    load_example: Callable[[str], ModuleType],
+    authority: Authority,
+    tmp_path: Path,
 ) -> None:
+    if path.stem in FURNISHED:
+        path = furnished(path.stem, tmp_path, authority)
     assert main(["--mode", "validate", "-c", str(path)]) == 0
     assert capsys.readouterr().out.endswith("OK\n")
     assert any(name.startswith(f"test_{path.stem}") for name in globals())
+
+
+def furnished(name: str, directory: Path, authority: Authority) -> Path:
+    """An example beside the certificates that it expects."""
+    furnish(directory, authority)
+    return Path(shutil.copy(CONFIGS / f"{name}.yaml", directory))
+
+
+async def test_edge(authority: Authority, tmp_path: Path) -> None:
+    path = furnished("edge", tmp_path, authority)
+    async with open_upstream(partial(tell, "the site")) as site:
+        upstreams = {"site": site, "db": site, "api": site}
+        async with open_proxy(path, upstreams) as proxy:
+            moved = await proxy.ask()
+            assert status(moved) == 308
+            assert "location: https://x:10443/\r\n" in moved
+            answer = await ask_securely(proxy, authority, "www.example.org")
+            assert answer.endswith("the site")
+            assert "strict-transport-security: max-age=63072000" in answer
+            with pytest.raises(trio.BrokenResourceError):
+                await ask_securely(proxy, authority, "api.example.org")
+
+
+async def ask_securely(proxy: Proxy, authority: Authority, name: str) -> str:
+    stream = await proxy.connect("https")
+    async with trio.SSLStream(stream, authority.client(), server_hostname=name) as secure:
+        await secure.send_all(get(host=name).encode() + b"connection: close\r\n\r\n")
+        return b"".join([data async for data in secure]).decode()
 
 
 async def test_demo_over_http() -> None:

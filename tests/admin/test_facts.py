@@ -132,7 +132,6 @@ async def test_memory_is_texts_of_bytes(client: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("/certs", {"certificates": []}),
         ("/runtime", {"layers": [], "entries": {}}),
     ],
 )

@@ -35,8 +35,7 @@ def test_every_mistake_is_found_at_once(tmp_path: Path, bad: str, registry: Regi
         "bad.yaml:6:29: unknown cluster 'ap' (did you mean 'app'?)",
         "bad.yaml:6:36: unknown network filter 'tpc' (did you mean 'tcp'?)",
         "bad.yaml:7:9: duplicate name 'web' (first at bad.yaml:3:9)",
-        "bad.yaml:9:3: 'listener_filters' is not supported yet",
-        "bad.yaml:11:5: 'tls' is not supported yet",
+        "bad.yaml:11:10: expected one of certificate and certificates",
         "bad.yaml:16:29: duplicate domain 'a' (first at bad.yaml:16:21)",
         "bad.yaml:18:38: prefix and path exclude each other",
         "bad.yaml:19:44: expected a duration such as 5s, 250ms or 1h, found '15'"

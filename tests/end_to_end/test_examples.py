@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from certificates import furnish
 from instances import PATIENCE
 
 from trioproxy.config.loader import load
@@ -16,6 +17,7 @@ from trioproxy.filters.network.http_connection_manager import HttpConnectionMana
 from trioproxy.filters.registry import REGISTRY
 
 if TYPE_CHECKING:
+    from certificates import Authority
     from conftest import Instance, Running
 
     from trioproxy.config.listener import Listener
@@ -29,8 +31,9 @@ LISTENED_ON = re.compile(r"^(admin: \{|  )address: [\d.]+:\d+", re.MULTILINE)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_it_runs(path: Path, running: Running, tmp_path: Path) -> None:
+def test_it_runs(path: Path, running: Running, tmp_path: Path, authority: Authority) -> None:
     """Where nobody is at the upstreams' addresses, that is told, too."""
+    furnish(tmp_path, authority)
     for module in CONFIGS.glob("*.py"):
         shutil.copy(module, tmp_path)
     text = LISTENED_ON.sub(r"\1address: 127.0.0.1:0", path.read_text())
@@ -38,7 +41,9 @@ def test_it_runs(path: Path, running: Running, tmp_path: Path) -> None:
         for listener in load(tmp_path / "proxy.yaml", None, REGISTRY).config.listeners:
             assert listener.address.free or listener.address.family == socket.AF_UNIX
             heard = ask(proxy, listener)
-            if isinstance(listener.chains[0].filters[-1], HttpConnectionManager):
+            if listener.chains[0].tls is None and isinstance(
+                listener.chains[0].filters[-1], HttpConnectionManager
+            ):
                 status = re.match(rb"HTTP/1\.1 (\d{3}) ", heard)
                 assert status
                 assert int(status[1]) == ANSWERED_BY_A_FILTER.get(path.stem, int(status[1]))

@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from trioproxy.admin import commands, facts
+from trioproxy.admin.certificates import certs
 from trioproxy.admin.clusters import clusters
 from trioproxy.admin.config_dump import config_dump
 from trioproxy.admin.endpoint import Command, Reading
@@ -62,7 +63,7 @@ def help_(view: View, query: Query) -> Response:
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Reading("/", "this instance at a glance", home),
-    Reading("/certs", "certificates in use", facts.certs),
+    Reading("/certs", "certificates in use", certs),
     Reading(
         "/clusters",
         "clusters, their limits and their hosts",

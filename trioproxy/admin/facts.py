@@ -107,11 +107,6 @@ def memory(view: View, query: Query) -> Response:
     )
 
 
-def certs(view: View, query: Query) -> Response:
-    """List the certificates in use: none as yet."""
-    return as_json({"certificates": []})
-
-
 def runtime(view: View, query: Query) -> Response:
     """List runtime overrides: there is no such thing here."""
     return as_json({"layers": [], "entries": {}})

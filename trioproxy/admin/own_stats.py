@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trioproxy import __version__
+from trioproxy.admin.expiry import days_until_first_expires
 from trioproxy.admin.instance import State
 from trioproxy.admin.memory import measure
 from trioproxy.stats.server import ClusterManagerStats, ListenerManagerStats, ServerStats
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from trioproxy.admin.instance import Instance
     from trioproxy.stats.reader import Reader
     from trioproxy.stats.snapshot import Snapshot
-
-NO_CERTIFICATE = 2**32 - 1
-"""The days until expiry where there is nothing to expire, as Envoy has it."""
 
 
 class OwnStats:
@@ -44,7 +42,6 @@ class OwnStats:
         server.version.set(version_number(__version__))
         server.hot_restart_epoch.set(instance.epoch)
         server.hot_restart_generation.set(instance.epoch + 1)
-        server.days_until_first_cert_expiring.set(NO_CERTIFICATE)
         listeners = len(instance.config.listeners)
         self._listeners.listener_added.add(listeners)
         self._listeners.listener_create_success.add(listeners * instance.options.concurrency)
@@ -56,6 +53,7 @@ class OwnStats:
         server.uptime.set(int(instance.uptime))
         server.state.set(instance.state)
         server.live.set(instance.state is State.LIVE)
+        server.days_until_first_cert_expiring.set(days_until_first_expires(instance.config))
         server.parent_connections.set(self._parent_connections())
         self._listeners.workers_started.set(instance.state in {State.LIVE, State.DRAINING})
         warming = len(instance.unready())

@@ -9,6 +9,7 @@ from trioproxy.config.discovery import Discovery
 from trioproxy.config.endpoint import Endpoint, check_localities
 from trioproxy.config.http2 import UPSTREAM, Http2Options
 from trioproxy.config.marks import Count, Declares, Invalid, Name, Range, Unique
+from trioproxy.config.tls import UpstreamTls
 from trioproxy.config.units import Fraction, Seconds
 
 Policy = Literal["round_robin", "least_request", "random", "ring_hash", "maglev"]
@@ -39,6 +40,9 @@ class CircuitBreakers:
     ] = None
 
 
+ALPN = {"http2": ("h2",), "auto": ("h2", "http/1.1")}
+
+
 @attrs.frozen
 class Cluster:
     """A named group of endpoints with one policy."""
@@ -46,7 +50,6 @@ class Cluster:
     later: ClassVar[tuple[str, ...]] = (
         "health_checks",
         "outlier_detection",
-        "tls",
         "drain",
     )
 
@@ -63,10 +66,11 @@ class Cluster:
     ] = 0.0
     connect_timeout: Annotated[Seconds, "Until a connection stands"] = 5.0
     protocol: Annotated[
-        Literal["http1", "http2"],
-        "What is spoken to the endpoints; `http2`: from the first byte on",
+        Literal["http1", "http2", "auto"],
+        "What is spoken to the endpoints; `http2`: from the first byte on; `auto`: what each agrees"
+        " on by TLS",
     ] = "http1"
-    http2_options: Annotated[Http2Options, "For `protocol: http2`"] = UPSTREAM
+    http2_options: Annotated[Http2Options, "For endpoints that speak HTTP/2"] = UPSTREAM
     lb_policy: Annotated[
         Policy,
         "How an endpoint is picked; with the last two a route's `hash_policy` decides",
@@ -90,6 +94,11 @@ class Cluster:
     max_connection_duration: Annotated[
         Seconds | None, "A pooled connection that is older takes no new request"
     ] = None
+    tls: Annotated[UpstreamTls | None, "TLS to the endpoints; null: none"] = None
+    proxy_protocol: Annotated[
+        Literal["v1", "v2"] | None,
+        "Say first whose connection it is; an HTTP connection is then used for one request alone",
+    ] = None
 
     def __attrs_post_init__(self) -> None:
         if self.endpoints and self.discovery:
@@ -99,3 +108,24 @@ class Cluster:
         check_localities(self.endpoints, "endpoints")
         if not 1 <= self.overprovisioning_factor <= 100:
             raise Invalid("expected a number from 1 to 100", "overprovisioning_factor")
+        if self.tls is not None and self.tls.needs_name:
+            self._check_names()
+        if self.protocol != "http1":
+            self._check_http2()
+
+    def _check_http2(self) -> None:
+        if self.proxy_protocol is not None:
+            raise Invalid("HTTP/2 connections are nobody's in particular", "proxy_protocol")
+        if self.protocol == "auto" and self.tls is None:
+            raise Invalid("auto needs tls, by which it is agreed on", "protocol")
+        if self.tls is None:
+            return
+        if not self.tls.alpn:
+            offered = ALPN[self.protocol]
+            object.__setattr__(self, "tls", attrs.evolve(self.tls, alpn=offered))
+        elif "h2" not in self.tls.alpn:
+            raise Invalid("HTTP/2 needs h2 in alpn", "tls")
+
+    def _check_names(self) -> None:
+        if any(endpoint.address.path for endpoint in self.endpoints):
+            raise Invalid("a Unix socket has no name to verify: sni is needed", "tls")

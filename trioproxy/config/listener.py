@@ -1,31 +1,21 @@
 """Where connections come in, and the filters that serve them."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import attrs
 
 from trioproxy.config.address import Address
 from trioproxy.config.drain import AS_ABOVE, Rungs
-from trioproxy.config.marks import Count, Invalid, Length, Mode, Name, OneOf
+from trioproxy.config.filter_chain import ANYTHING, FilterChain, NetworkFilters
+from trioproxy.config.marks import Count, Invalid, Length, Mode, Name, OneOf, Range
+from trioproxy.config.tls import DownstreamTls
+from trioproxy.config.units import Seconds
 from trioproxy.drain.policy import Policy
-
-NetworkFilters = Annotated[tuple[Annotated[object, OneOf("network")], ...], Length(1)]
-
-
-@attrs.frozen
-class FilterChain:
-    """The network filters that a connection passes through, in order."""
-
-    later: ClassVar[tuple[str, ...]] = ("match", "tls", "name")
-
-    filters: Annotated[NetworkFilters, "Network filters in order; the last one ends the chain"]
 
 
 @attrs.frozen
 class Listener:
     """One address that is listened on."""
-
-    later: ClassVar[tuple[str, ...]] = ("listener_filters", "tls")
 
     name: Annotated[Name, "Its name in logs, statistics and the admin interface"]
     address: Annotated[Address, "Where it listens; port 0 takes any free one"]
@@ -33,6 +23,16 @@ class Listener:
         NetworkFilters | None, "Short for one filter chain that matches everything"
     ] = None
     filter_chains: Annotated[tuple[FilterChain, ...] | None, Length(1), "Its filter chains"] = None
+    tls: Annotated[DownstreamTls | None, "With `filters`: what clients have to speak TLS with"] = (
+        None
+    )
+    listener_filters: Annotated[
+        tuple[Annotated[object, OneOf("listener")], ...],
+        "What a connection passes before a chain is chosen for it",
+    ] = ()
+    listener_filters_timeout: Annotated[
+        Seconds, Range(1, 3600), "Who has not said by then what a chain is chosen by is let go"
+    ] = 15.0
     backlog: Annotated[Count, "Connections that wait in the kernel to be accepted"] = 4096
     mode: Annotated[Mode, "The permissions of a Unix socket, octal"] = "660"
     max_connections: Annotated[
@@ -45,18 +45,28 @@ class Listener:
             raise Invalid("filters and filter_chains exclude each other", "filters")
         if self.filters is None and self.filter_chains is None:
             raise Invalid("expected filters or filter_chains")
-        if len(self.chains) > 1:
-            raise Invalid(
-                "several chains are not supported yet: none could be chosen", "filter_chains"
-            )
+        if self.tls is not None and self.filter_chains is not None:
+            raise Invalid("each of the filter_chains has its own tls", "tls")
+        if len({chain.match for chain in self.chains}) < len(self.chains):
+            raise Invalid("two chains have the same match", "filter_chains")
 
-    def policy(self, server: Rungs) -> Policy:
-        """How its connections leave: as its last filter says, else itself, else the server."""
-        rungs = getattr(self.chains[0].filters[-1], "drain", AS_ABOVE)
+    def policy(self, server: Rungs, chain: FilterChain | None = None) -> Policy:
+        """How connections leave: as their last filter says, else the listener, else the server.
+
+        Those of the first chain, if none is named.
+        """
+        rungs = getattr((chain or self.chains[0]).filters[-1], "drain", AS_ABOVE)
         policy: Policy = rungs.over(self.drain.over(server.over(Policy())))
         return policy
 
     @property
+    def open(self) -> bool:
+        """Whether nothing stands between a connection and its only chain."""
+        only = self.chains[0]
+        chosen = len(self.chains) > 1 or only.match != ANYTHING
+        return not (chosen or only.tls or self.listener_filters)
+
+    @property
     def chains(self) -> tuple[FilterChain, ...]:
         """Its filter chains, however they were written."""
-        return self.filter_chains or (FilterChain(self.filters or ()),)
+        return self.filter_chains or (FilterChain(self.filters or (), self.tls),)

@@ -10,6 +10,7 @@ from trioproxy.config.cluster import Cluster
 from trioproxy.config.drain import Rungs
 from trioproxy.config.listener import Listener
 from trioproxy.config.marks import Internal, Invalid, Mode, Name, Range, Unique
+from trioproxy.config.tls import Tls
 from trioproxy.config.units import Seconds
 
 NOBODY = 65534
@@ -98,6 +99,13 @@ class Config:
         for listener in self.listeners:
             if self.admin and listener.address == self.admin.address and not listener.address.free:
                 raise Invalid(f"listener {listener.name!r} has this address already", "admin")
+
+    @property
+    def every_tls(self) -> tuple[Tls, ...]:
+        """What its listeners and its clusters say of TLS, those that do."""
+        chains = [chain.tls for listener in self.listeners for chain in listener.chains]
+        clusters = [cluster.tls for cluster in self.clusters]
+        return tuple(tls for tls in (*chains, *clusters) if tls is not None)
 
     @property
     def import_path(self) -> tuple[Path, ...]:

@@ -9,7 +9,9 @@ import trio
 
 if TYPE_CHECKING:
     import socket
+    import ssl
 
+    from trioproxy.codec.proxy_protocol import Ends
     from trioproxy.drain.lifetime import Lifetime
     from trioproxy.filters.handover import Inheritance
     from trioproxy.reactor.transport import Transport
@@ -24,12 +26,16 @@ class Connection:
 
     `remote` and `local` are `ip:port`, `[ip]:port` or a path; `remote_ip` is the bare address,
     empty for Unix sockets. `inheritance` is what came with it, if another generation had it
-    before, and `moved` tells that another one has it now.
+    before, and `moved` tells that another one has it now. `scheme` is what the client speaks to
+    us, as `x-forwarded-proto` says it; `tls` knows what was agreed on where that is TLS, and
+    `server_name` is the name that it asked for by TLS, if that was looked at; `certified` is what
+    `x-forwarded-client-cert` says of its certificate, None before that was asked for.
     """
 
     __slots__ = (
         "_forwarded_for",
         "_local",
+        "certified",
         "id",
         "inheritance",
         "lifetime",
@@ -37,6 +43,9 @@ class Connection:
         "moved",
         "peer",
         "remote",
+        "scheme",
+        "server_name",
+        "tls",
         "transport",
     )
 
@@ -58,14 +67,20 @@ class Connection:
         self.id = number
         self.inheritance = inheritance
         self.moved = False
+        self.scheme = b"http"
+        self.server_name = ""
+        self.tls: ssl.SSLObject | None = None
+        self.certified: bytes | None = None
         self._local: str | None = None
         self._forwarded_for: bytes | None = None
 
     def __repr__(self) -> str:
         return f"<Connection {self.listener}#{self.id} from {self.remote or 'a Unix socket'}>"
 
-    scheme = b"http"
-    """What the client speaks to us, as `x-forwarded-proto` says it."""
+    @property
+    def alpn(self) -> str | None:
+        """The protocol that the client and we have agreed on by TLS, if they did."""
+        return self.tls.selected_alpn_protocol() if self.tls is not None else None
 
     @property
     def remote_ip(self) -> str:
@@ -85,6 +100,27 @@ class Connection:
         if self._local is None:
             self._local = address_text(self.transport.sock.getsockname())
         return self._local
+
+    @property
+    def ends(self) -> Ends | None:
+        """The addresses and ports of the client and of where it connected; None of Unix sockets."""
+        if not isinstance(self.peer, tuple):
+            return None
+        host, _, port = self.local.rpartition(":")
+        return (self.remote_ip.partition("%")[0], self.peer[1]), (host.strip("[]"), int(port))
+
+    @property
+    def local_port(self) -> int:
+        """The port that the client connected to; 0 of a Unix socket."""
+        _, colon, port = self.local.rpartition(":")
+        return int(port) if colon and port.isdigit() else 0
+
+    def appear(self, source: tuple[str, int], destination: tuple[str, int]) -> None:
+        """Be the connection of somebody else, which whoever made it passes on."""
+        self.peer = source
+        self.remote = address_text(source)
+        self._local = address_text(destination)
+        self._forwarded_for = None
 
     async def receive(self, size: int = 64 * 1024) -> bytes:
         """Return what the client sent, at most `size` bytes; empty at the end. Raises OSError."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trioproxy.errors import MethodRefused
+from trioproxy.filters.client_certificate import CLIENT_CERTIFICATE, ClientCertificateForwarder
 
 if TYPE_CHECKING:
     from random import Random
@@ -30,6 +31,9 @@ class Forwarder:
     ) -> None:
         self._refused_upgrades = refused_upgrades
         self._sets_client = config.use_remote_address
+        self._certificates = ClientCertificateForwarder(
+            config.forward_client_cert_details, config.set_current_client_cert_details
+        )
         self._identifies = config.generate_request_id
         self._upgrades = frozenset(config.upgrades)
         self._via = None if config.via is None else b"1.1 " + config.via.encode("latin-1")
@@ -48,6 +52,8 @@ class Forwarder:
                 client = _taken_out(fields, client)
             fields.append((FORWARDED_FOR, client))
             fields.append((FORWARDED_PROTO, exchange.connection.scheme))
+        if self._certificates.writes or CLIENT_CERTIFICATE in names:
+            self._certificates.mark(fields, exchange.connection)
         if self._identifies and REQUEST_ID not in names:
             fields.append((REQUEST_ID, request_id(self._rng)))
         if self._via is not None:

@@ -150,7 +150,10 @@ class Http1Connection:
                     self.preface = PREFACE_HEAD + HEAD_END + self.reader.pending
                     return None
                 self._count()
-            return manager.codec.parse_request(head)
+            request = manager.codec.parse_request(head)
+            if self.connection.tls is not None:
+                request.scheme = "https"
+            return request
         except HeadTooLarge:
             await self._refuse(431, "request headers too large")
         except MalformedMessage as error:

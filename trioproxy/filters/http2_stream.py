@@ -52,6 +52,7 @@ class Http2Stream(Stream):
     async def serve(self, scope: trio.CancelScope) -> None:
         """Run the exchange in `scope`, and see that the stream ends with it."""
         client, manager, request = self._client, self._client.manager, self._request
+        request.scheme = client.connection.scheme.decode()
         record = client.record(request)
         if self.error is not None:  # reset before its turn came: it costs no more than this
             manager.begin(manager.stats.downstream_rq_http2_total)

@@ -88,7 +88,7 @@ class HttpManaging:
         if self.config.max_connection_duration is not None:
             connection.lifetime.limit(self.config.max_connection_duration)
         client: Http1Connection | Http2Connection
-        if self.config.codec_type == "http2":
+        if self.config.codec_type == "http2" or connection.alpn == "h2":
             client = Http2Connection(connection, self)
         else:
             client = Http1Connection(connection, self)

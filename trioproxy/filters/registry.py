@@ -10,6 +10,7 @@ from trioproxy.filters.http.ip_filter import IpFilter
 from trioproxy.filters.http.local_rate_limit import LocalRateLimit
 from trioproxy.filters.http.python import PythonHttpFilter
 from trioproxy.filters.http.router import Router
+from trioproxy.filters.listener.proxy_protocol import ProxyProtocol
 from trioproxy.filters.network.http_connection_manager import HttpConnectionManager
 from trioproxy.filters.network.python import PythonNetworkFilter
 from trioproxy.filters.network.tcp_proxy import TcpProxy
@@ -20,6 +21,7 @@ REGISTRY = Registry(
         "python": PythonNetworkFilter,
         "tcp_proxy": TcpProxy,
     },
+    listener={"proxy_protocol": ProxyProtocol},
     http={
         "fault": Fault,
         "header_mutation": HeaderMutation,

@@ -98,6 +98,9 @@ class Relay:
         self._pump.interrupt(Closing())
 
     async def _offer(self) -> bool:
+        if not (self._client.transport.bare and self._upstream.transport.bare):
+            self._handover.stay(self._client.lifetime)  # TLS cannot leave its process
+            return False
         held = to_text(self._forth.held), to_text(self._back.held)
         upstream = self._upstream
         offer = attrs.evolve(

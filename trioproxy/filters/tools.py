@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import attrs
+import trio  # noqa: TC002
 
 from trioproxy.accesslog.origin import NOWHERE, Origin
 from trioproxy.filters.handover import HandOver
 from trioproxy.filters.health import Health
+from trioproxy.tls.secrets import Secrets, turnstile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Tools:
-    """A worker's reactor, sweep, pipes, statistics, chance, clusters, logs, clock and so on."""
+    """A worker's reactor, sweep, pipes, statistics, chance, clusters, logs, clock and so on.
+
+    `turnstile` lets computations of TLS handshakes pass, `secrets` sees to their certificates.
+    """
 
     reactor: Reactor
     sweep: Sweep
@@ -42,6 +47,8 @@ class Tools:
     import_path: tuple[Path, ...] = ()
     handover: HandOver = attrs.Factory(HandOver)
     health: Health = attrs.Factory(Health)
+    turnstile: trio.Semaphore = attrs.Factory(turnstile)
+    secrets: Secrets = attrs.Factory(Secrets)
 
 
 def prepared(configuration: object, tools: object) -> object:

@@ -98,6 +98,8 @@ async def open_plane(
                 wall_clock,
                 origin,
                 config.import_path,
+                turnstile=lent.turnstile,
+                secrets=lent.secrets,
             )
             plane = Plane(tools, files, connections)
             numbers = itertools.count(1)
@@ -114,6 +116,7 @@ async def open_plane(
                     )
                 )
             connections.start_soon(sweep.run)
+            connections.start_soon(tools.secrets.watch)
             connections.start_soon(plane.accept)
             try:
                 yield plane

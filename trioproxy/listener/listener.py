@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from math import inf
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import trio
 
 from trioproxy.drain.lifetime import Lifetime
 from trioproxy.errors import ProxyError
-from trioproxy.filters.chain import chain
 from trioproxy.filters.connection import Connection
-from trioproxy.filters.tools import prepared
+from trioproxy.listener.chains import open_chain
+from trioproxy.listener.entrance import Entrance
 from trioproxy.reactor.crew import Crew
 from trioproxy.reactor.transport import Transport
 from trioproxy.stats.downstream import ListenerStats, ListenerWorkerStats
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
     from trioproxy.config import listener as config
     from trioproxy.config.drain import Rungs
-    from trioproxy.filters.chain import Filter
+    from trioproxy.drain.policy import Policy
     from trioproxy.filters.connection import SocketAddress
     from trioproxy.filters.handover import Adopter, Inheritance
     from trioproxy.filters.offer import Offer
     from trioproxy.filters.tools import Tools
+    from trioproxy.listener.chains import Chain
     from trioproxy.reactor.accept import Acceptor
 
     Arrival = tuple[socket.socket, SocketAddress, Lifetime, Inheritance | None]
@@ -66,12 +67,15 @@ class Listener:
         self._stats = ListenerStats(tools.stats, address)
         self._share = ListenerWorkerStats(tools.stats, address, tools.origin.worker)
         self._total = tools.stats.gauge("server.total_connections")
-        filters = [prepared(each, tools) for each in config.chains[0].filters]
-        self._chain = chain(cast("list[Filter[Connection]]", filters))
-        self.policy = config.policy(drain).shared(tools.origin.workers)
-        # What a filter of one's own remembers of a connection, nobody can carry over.
-        movable = len(filters) == 1 and hasattr(filters[0], "refusal")
-        self._adopter = cast("Adopter", filters[0]) if movable else None
+        scope = self._stats.scope
+        policies = [config.policy(drain, each) for each in config.chains]
+        chains = [
+            open_chain(each, policy.shared(tools.origin.workers), self.name, scope, tools)
+            for each, policy in zip(config.chains, policies, strict=True)
+        ]
+        self._only = chains[0]
+        self._policies: dict[Lifetime, Policy] = {}
+        self._entrance = None if config.open else Entrance(config, chains, scope, tools)
 
     def __repr__(self) -> str:
         return f"<Listener {self.name} {len(self.living)} connections>"
@@ -80,6 +84,19 @@ class Listener:
     def moves(self) -> bool:
         """Whether its connections may go to the next generation."""
         return self._adopter is not None and self.policy.hand_over
+
+    @property
+    def policy(self) -> Policy:
+        """How connections leave that were not told apart yet."""
+        return self._only.policy
+
+    @property
+    def _adopter(self) -> Adopter | None:
+        return self._only.adopter if self._entrance is None else None
+
+    def policy_of(self, lifetime: Lifetime) -> Policy:
+        """How a connection leaves: as its chain says, the first one before it has any."""
+        return self._policies.get(lifetime, self.policy)
 
     def refusal(self, offer: Offer) -> str:
         """Return why a connection of the previous generation cannot be had; empty if it can."""
@@ -139,9 +156,8 @@ class Listener:
         """Serve one connection in `scope` to its end, whatever happens."""
         sock, peer, lifetime, inheritance = arrival
         lifetime.run_in(scope)
-        transport = Transport(self._tools.reactor, sock)
         connection = Connection(
-            transport,
+            Transport(self._tools.reactor, sock),
             lifetime,
             peer,
             listener=self.name,
@@ -150,21 +166,31 @@ class Listener:
         )
         try:
             with lifetime:
-                await self._chain(connection)
+                chain = await self._admit(connection) if self._entrance else self._only
+                if chain is not None:
+                    await chain.run(connection)
         except (OSError, ProxyError):
-            transport.abort()
+            connection.transport.abort()
         except Exception:
             log.exception("a filter of listener %s failed", self.name)
-            transport.abort()
+            connection.transport.abort()
         except BaseExceptionGroup as ends:
             if ends.split(trio.Cancelled)[1] is not None:  # something failed when it was cancelled
-                transport.abort()
+                connection.transport.abort()
             raise
         finally:
-            transport.close()
+            connection.transport.close()
             if inheritance is not None:
                 inheritance.close()
             self._leave(connection)
+
+    async def _admit(self, connection: Connection) -> Chain | None:
+        assert self._entrance is not None
+        chain = await self._entrance.admit(connection)
+        if chain is not None and chain is not self._only:
+            self._policies[connection.lifetime] = chain.policy
+            connection.lifetime.quiet = inf if chain.policy.quiet is None else chain.policy.quiet
+        return chain
 
     def _enter(self, lifetime: Lifetime, *, new: bool) -> None:
         self.living.add(lifetime)
@@ -178,6 +204,7 @@ class Listener:
 
     def _leave(self, connection: Connection) -> None:
         self.living.discard(connection.lifetime)
+        self._policies.pop(connection.lifetime, None)
         self._stats.downstream_cx_active.add(-1)
         self._share.downstream_cx_active.add(-1)
         self._total.add(-1)

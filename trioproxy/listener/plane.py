@@ -152,8 +152,9 @@ class Plane:
     ) -> None:
         """Give a connection its ladder; it is not closed for being idle in `patience` seconds."""
         drain = self._drains[cause]
-        spread = listener.policy.least_spread(len(listener.living), drain.life)
-        ladder = listener.policy.ladder(
+        policy = listener.policy_of(lifetime)
+        spread = policy.least_spread(len(listener.living), drain.life)
+        ladder = policy.ladder(
             drain.since,
             drain=drain.time,
             life=drain.life,

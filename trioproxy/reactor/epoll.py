@@ -91,8 +91,13 @@ class Reactor:
         return f"<Reactor {len(self.transports)} transports>"
 
     def register(self, transport: Transport) -> None:
-        """Watch a transport until `unregister`; its fd must be non-blocking."""
-        self._epoll.register(transport.fd, SUBSCRIPTION)
+        """Watch a transport until `unregister`; its fd must be non-blocking.
+
+        One that has handed its socket on to this one is watched no longer.
+        """
+        known = self.transports.get(transport.fd)
+        if known is None or known.fd >= 0:
+            self._epoll.register(transport.fd, SUBSCRIPTION)
         self.transports[transport.fd] = transport
 
     def unregister(self, transport: Transport) -> None:

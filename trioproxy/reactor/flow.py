@@ -36,7 +36,7 @@ class Flow:
     `held` are bytes read from the source already, no more than `limit`; they count. Done once
     everything was sent: at the limit, or at the end of the source (then `ended` is set), which is
     passed on as a half-close if `half_close`. `moved` are the bytes sent so far. A `tap` is called
-    with each piece that was sent; then nothing is spliced.
+    with each piece that was sent; then nothing is spliced, nor where a side is not bare.
     """
 
     __slots__ = (
@@ -83,6 +83,10 @@ class Flow:
         """Whether there is nothing more to move."""
         return not self.flag
 
+    @property
+    def _spliceable(self) -> bool:
+        return self.tap is None and self.source.bare and self.sink.bare
+
     def stop(self) -> None:
         """Be done, whatever there might be to come."""
         self.flag = 0
@@ -112,7 +116,7 @@ class Flow:
             self.at = self.sink
             if len(data) == COPY_SIZE:
                 self.streak += 1
-                self.bulk = self.tap is None and self.streak > FULL_BUFFERS_BEFORE_SPLICE
+                self.bulk = self._spliceable and self.streak > FULL_BUFFERS_BEFORE_SPLICE
             else:
                 self.streak = 0
         sent = self.sink.send_nowait(data)

@@ -41,12 +41,14 @@ class Transport:
     `ready` holds the sticky EPOLLIN and EPOLLOUT flags, `hangup` that the peer will send no more
     or is gone, `wary` that a short read no longer means that nothing is left. One task may wait
     at a time, and beside it one that waits for OUT alone; OSError of the socket comes through.
+    Where it is `bare`, what the socket carries is what is sent and received.
 
     `on_hangup` is called by the reactor with each event in which the peer is gone, and with the
     one that brings its FIN, unless `hangup` told of that before.
     """
 
     __slots__ = (
+        "bare",
         "fd",
         "hangup",
         "interest",
@@ -67,6 +69,7 @@ class Transport:
         sock.setblocking(False)
         self.sock = sock
         self.fd = sock.fileno()
+        self.bare = True
         self.ready = IN | OUT
         self.hangup = False
         self.shared = False
@@ -261,6 +264,11 @@ class Transport:
     def detach(self) -> socket.socket:
         """Leave the reactor; the caller owns the socket from here on."""
         self.reactor.unregister(self)
+        self.fd = -1
+        return self.sock
+
+    def hand_on(self) -> socket.socket:
+        """Leave the socket, registered as it is, to the transport that is made of it next."""
         self.fd = -1
         return self.sock
 

@@ -24,6 +24,19 @@ class ListenerStats(Family):
         super().__init__(writer, f"listener.{address}")
 
 
+class EntranceStats(Family):
+    """`listener.<address>.`, of connections that no chain was chosen for yet."""
+
+    downstream_pre_cx_active: Gauge
+    downstream_pre_cx_timeout: Counter
+    downstream_listener_filter_error: Counter
+    downstream_listener_filter_remote_close: Counter
+    no_filter_chain_match: Counter
+
+    def __init__(self, writer: Writer, scope: str) -> None:
+        super().__init__(writer, scope)
+
+
 class ListenerWorkerStats(Family):
     """`listener.<address>.worker_<i>.`"""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trioproxy.codec.h2.codec import Codec as Http2Codec
+from trioproxy.codec.proxy_protocol import write_header
 from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow, UpstreamTimeout
 from trioproxy.reactor.epoll import IN
 from trioproxy.reactor.transport import Transport
@@ -18,9 +19,10 @@ from trioproxy.upstream.connection import UpstreamConnection, connect
 from trioproxy.upstream.figures import HostFigures
 from trioproxy.upstream.host import Host
 from trioproxy.upstream.host_set import HASHING
-from trioproxy.upstream.http2_pool import Http2Pool
+from trioproxy.upstream.http2_pool import HTTP2, Http2Pool, changed_its_mind
 from trioproxy.upstream.lb import ANY, Balancer, Wish
 from trioproxy.upstream.member import member
+from trioproxy.upstream.origination import Origination
 from trioproxy.upstream.retries import Retries
 from trioproxy.upstream.upkeep import Upkeep
 
@@ -28,9 +30,12 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Collection, Sequence
 
+    from trioproxy.codec.proxy_protocol import Ends
     from trioproxy.config import cluster as config
     from trioproxy.upstream.member import Member
     from trioproxy.upstream.tools import ClusterTools
+
+PROTOCOLS = {"http1": False, "http2": True, "auto": None}
 
 
 class Cluster:
@@ -42,6 +47,7 @@ class Cluster:
         self.reactor = tools.reactor
         self.sweep = tools.sweep
         self.stats = ClusterStats(tools.stats, cluster.name)
+        self.origination = Origination(cluster.tls, cluster.name, tools) if cluster.tls else None
         self.hashes = cluster.lb_policy in HASHING
         self._balancer: Balancer[Host] = Balancer(
             cluster, LbStats(tools.stats, cluster.name), tools.rng
@@ -57,7 +63,7 @@ class Cluster:
         self.requests = Breaker(limits.max_requests, full.rq_open)
         breaker = Breaker(limits.max_retries, full.rq_retry_open)
         self.retries = Retries(limits, breaker, self.stats, tools.stats)
-        self.speaks_http2 = cluster.protocol == "http2"
+        self._speaks_http2 = PROTOCOLS[cluster.protocol]
         self._tools = tools
         self._http2_codec = Http2Codec()
         self.grpc_stats = GrpcStats(tools.stats, cluster.name)
@@ -99,8 +105,15 @@ class Cluster:
             raise NoHealthyUpstream("no healthy upstream")
         return host
 
-    async def connect(self, host: Host, until: float = inf) -> UpstreamConnection:
-        """Make a connection of one's own.
+    def introduction(self, client: Ends | None) -> bytes:
+        """Return what a new connection is to say first."""
+        version = self.config.proxy_protocol
+        return b"" if version is None else write_header(version, client)
+
+    async def connect(
+        self, host: Host, until: float = inf, client: Ends | None = None
+    ) -> UpstreamConnection:
+        """Make a connection of one's own; where it is to be said, it is that of `client`.
 
         Raises UpstreamOverflow, ConnectFailed, UpstreamTimeout where it is not made `until` then.
         """
@@ -109,14 +122,16 @@ class Cluster:
             raise UpstreamOverflow("too many connections to the cluster")
         started = trio.current_time()
         try:
-            connection = await connect(self, host, until)
+            connection = await connect(self, host, until, client)
         except ConnectFailed as failure:
             self._count_failure(host, failure)
             raise
         self.stats.upstream_cx_connect_ms.record((trio.current_time() - started) * 1000)
         return connection
 
-    async def lease(self, host: Host, until: float = inf) -> UpstreamConnection:
+    async def lease(
+        self, host: Host, until: float = inf, client: Ends | None = None
+    ) -> UpstreamConnection:
         """Lend an idle connection to the host, or make one; give it back with `release`.
 
         Waits while the cluster has all the connections that it may have. Raises UpstreamOverflow
@@ -127,10 +142,20 @@ class Cluster:
             if connection is not None:
                 return connection
             if self.connections.admits or self._evict():
-                connection = await self.connect(host, until)
+                connection = await self.connect(host, until, client)
+                if self._speaks_http2 is None and connection.alpn == HTTP2:
+                    raise changed_its_mind(connection)
                 self.stats.upstream_cx_http1_total.add()
                 return connection
             await self.wait(until, self._waiting)
+
+    def speaks_http2(self, host: Host) -> bool | None:
+        """Whether the host is spoken HTTP/2 to; None where that is to be agreed on first."""
+        return host.http2 if self._speaks_http2 is None else self._speaks_http2
+
+    async def agree(self, host: Host, until: float) -> None:
+        """Connect to a host, if nobody does, to know what it speaks; raises as `lease` does."""
+        await self.http2(host).agree(until)
 
     def http2(self, host: Host) -> Http2Pool:
         """Return the HTTP/2 connections to the host."""
@@ -143,10 +168,12 @@ class Cluster:
     def release(self, connection: UpstreamConnection) -> None:
         """Take back a connection whose exchange is complete, for the next one or to close it."""
         now = self.sweep.clock.now
-        removed = connection.host.removed
-        if removed or self.is_worn(connection, now) or not connection.settle():
+        bound = connection.host.removed or self.config.proxy_protocol is not None
+        if bound or self.is_worn(connection, now) or not connection.settle():
             connection.close()
             return
+        if connection.requests == 1:
+            connection.remember()
         connection.idle = True
         connection.transport.pump = connection  # it hears of events until it is lent again
         connection.when = now + self._idle_timeout

@@ -12,10 +12,12 @@ import trio
 
 from trioproxy.errors import ConnectFailed, UpstreamTimeout
 from trioproxy.reactor.epoll import IN, OUT
+from trioproxy.reactor.tls import TlsTransport
 from trioproxy.reactor.transport import Transport
 from trioproxy.upstream.bounded import Bounded
 
 if TYPE_CHECKING:
+    from trioproxy.codec.proxy_protocol import Ends
     from trioproxy.upstream.cluster import Cluster
     from trioproxy.upstream.host import Host
 
@@ -55,6 +57,12 @@ class UpstreamConnection(Bounded):
         else:
             self.transport.interrupt(self.error())
 
+    @property
+    def alpn(self) -> str | None:
+        """The protocol that the host and we have agreed on by TLS, if we did."""
+        transport = self.transport
+        return transport.alpn if isinstance(transport, TlsTransport) else None
+
     def settle(self) -> bool:
         """Look whether anything is left to read; returns whether the connection is clean."""
         if self.transport.ready & IN:
@@ -70,13 +78,21 @@ class UpstreamConnection(Bounded):
             if abort:
                 self.transport.abort()
             else:
+                self.remember()
                 self.transport.close()
             self.cluster.closed(self, active_rq=abort)
 
     def end(self, *, active_rq: bool) -> None:
         """Close without a reset, whatever was going on: the host has been told in its protocol."""
+        self.remember()
         self.transport.close()
         self.cluster.closed(self, active_rq=active_rq)
+
+    def remember(self) -> None:
+        """Keep its session for the next connection to the host, if it speaks TLS."""
+        origination, transport = self.cluster.origination, self.transport
+        if origination is not None and isinstance(transport, TlsTransport):
+            origination.remember(self.host, transport)
 
     def depart(self) -> None:
         """Close it here: it goes on in another process."""
@@ -84,10 +100,13 @@ class UpstreamConnection(Bounded):
         self.cluster.departed(self)
 
 
-async def connect(cluster: Cluster, host: Host, until: float) -> UpstreamConnection:
-    """Connect within the cluster's `connect_timeout`, and before `until` on Trio's clock.
+async def connect(
+    cluster: Cluster, host: Host, until: float, client: Ends | None = None
+) -> UpstreamConnection:
+    """Connect, with TLS where it has that, within `connect_timeout` and before `until`.
 
-    Raises ConnectFailed with the reason, or UpstreamTimeout.
+    A cluster with a `proxy_protocol` is told the `client`. Raises ConnectFailed with the reason, or
+    UpstreamTimeout.
     """
     try:
         connection = UpstreamConnection(cluster, host, _begin(cluster, host))
@@ -95,7 +114,7 @@ async def connect(cluster: Cluster, host: Host, until: float) -> UpstreamConnect
         raise ConnectFailed(reason(error)) from error
     cluster.opened(connection)
     try:
-        await _finish(connection, cluster.config.connect_timeout or inf, until)
+        await _finish(connection, until, cluster.introduction(client))
     except BaseException:
         connection.close()
         raise
@@ -117,22 +136,46 @@ def _begin(cluster: Cluster, host: Host) -> Transport:
         raise
 
 
-async def _finish(connection: UpstreamConnection, timeout: float, until: float) -> None:
-    transport = connection.transport
-    if _established(transport.sock):
+async def _finish(connection: UpstreamConnection, until: float, introduction: bytes) -> None:
+    """Wait until it stands, TLS included; the introduction goes before all else."""
+    transport, origination = connection.transport, connection.cluster.origination
+    established = _established(transport.sock)
+    if established:
         transport.ready = OUT  # what the host says first comes as an event
+        if origination is None and not introduction:
+            return
+    _limit(connection, until)
+    if not established:
+        await _establish(transport)
+    if introduction:
+        await _introduce(transport, introduction)
+    if origination is not None:
+        connection.transport = secure = origination.begin(connection.host, transport)
+        await origination.finish(secure)
+    connection.when = inf
+
+
+def _limit(connection: UpstreamConnection, until: float) -> None:
+    connect_until = trio.current_time() + (connection.cluster.config.connect_timeout or inf)
+    if until < connect_until:
+        connection.wait_until(until, UpstreamTimeout)
     else:
-        connect_until = trio.current_time() + timeout
-        if until < connect_until:
-            connection.wait_until(until, UpstreamTimeout)
-        else:
-            connection.wait_until(connect_until, ConnectTimeout)
-        transport.ready = 0
-        await transport.park(OUT)
-        connection.when = inf
-        code = transport.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            raise ConnectFailed(reason(OSError(code, os.strerror(code))))
+        connection.wait_until(connect_until, ConnectTimeout)
+
+
+async def _establish(transport: Transport) -> None:
+    transport.ready = 0
+    await transport.park(OUT)
+    code = transport.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise ConnectFailed(reason(OSError(code, os.strerror(code))))
+
+
+async def _introduce(transport: Transport, introduction: bytes) -> None:
+    try:
+        await transport.send(introduction)
+    except OSError as error:
+        raise ConnectFailed(reason(error)) from error
 
 
 def _established(sock: socket.socket) -> bool:

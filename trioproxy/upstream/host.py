@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from trioproxy.config.address import Address
 
 if TYPE_CHECKING:
+    import ssl
+
     from trioproxy.stats.upstream import HostStats
     from trioproxy.upstream.connection import UpstreamConnection
     from trioproxy.upstream.http2_pool import Http2Pool
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 class Host:
     """A member, what is in flight to it and the idle connections.
 
-    `removed`: it is none any more; connections to it end with what they are used for.
+    `session` is one of TLS that may be resumed, with the context that it belongs to.
+    `http2` tells whether it speaks that, None before anybody knows. `removed`: it is none any
+    more; connections to it end with what they are used for.
     """
 
     __slots__ = (
@@ -24,12 +28,14 @@ class Host:
         "address",
         "degraded",
         "healthy",
+        "http2",
         "idle",
         "member",
         "name",
         "pool",
         "priority",
         "removed",
+        "session",
         "stats",
         "weight",
     )
@@ -38,7 +44,9 @@ class Host:
         self.active = 0
         self.idle: list[UpstreamConnection] = []
         self.pool: Http2Pool | None = None
+        self.http2: bool | None = None
         self.stats = stats
+        self.session: tuple[ssl.SSLContext, ssl.SSLSession] | None = None
         self.removed = False
         self.become(member)
 

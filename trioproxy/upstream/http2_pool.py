@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from math import inf
 from typing import TYPE_CHECKING
 
 import trio
 
 from trioproxy.codec.h2.limits import Limits
-from trioproxy.errors import ConnectFailed
+from trioproxy.errors import ConnectFailed, RequestRefused
 from trioproxy.upstream.http2 import Http2Upstream
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from trioproxy.codec.h2.codec import Codec
     from trioproxy.config.http2 import Http2Options
     from trioproxy.stats.http2 import Http2Stats
     from trioproxy.upstream.cluster import Cluster
     from trioproxy.upstream.connection import UpstreamConnection
     from trioproxy.upstream.host import Host
+
+HTTP1, HTTP2 = "http/1.1", "h2"  # as they are called in TLS
 
 
 class Http2Pool:
@@ -78,13 +83,15 @@ class Http2Pool:
         return not self._connections
 
     async def _connect(self, until: float) -> None:
+        with self._connects():
+            self._adopt(await self.cluster.connect(self._host, until))
+
+    @contextmanager
+    def _connects(self) -> Iterator[None]:
+        """Connect for all who wait: if it fails, it does for all of them."""
         self._connecting = True
         try:
-            connection = await self.cluster.connect(self._host, until)
-            self.cluster.stats.upstream_cx_http2_total.add()
-            upstream = Http2Upstream(self, connection)
-            self._connections.append(upstream)
-            self._nursery.start_soon(upstream.run)
+            yield
         except ConnectFailed as failure:
             self._failures += 1
             self._failure = str(failure)
@@ -92,6 +99,28 @@ class Http2Pool:
         finally:
             self._connecting = False
             self._waiting.unpark_all()
+
+    def _adopt(self, connection: UpstreamConnection) -> None:
+        if connection.alpn == HTTP1:
+            raise changed_its_mind(connection)
+        self.cluster.stats.upstream_cx_http2_total.add()
+        upstream = Http2Upstream(self, connection)
+        self._connections.append(upstream)
+        self._nursery.start_soon(upstream.run)
+
+    async def agree(self, until: float) -> None:
+        """Connect, unless somebody else does, to know what the host speaks; raises as `lease`."""
+        if self._connecting:
+            await self._wait(until)
+            return
+        with self._connects():
+            connection = await self.cluster.connect(self._host, until)
+            self._host.http2 = connection.alpn == HTTP2
+            if self._host.http2:
+                self._adopt(connection)
+            else:
+                self.cluster.stats.upstream_cx_http1_total.add()
+                self.cluster.release(connection)
 
     async def _wait(self, until: float) -> None:
         failures = self._failures
@@ -122,6 +151,13 @@ class Http2Pool:
     def idle_until(self) -> float:
         """Return until when a connection may have nothing to do, beginning now."""
         return self.cluster.sweep.later(self.cluster.config.idle_timeout or inf)
+
+
+def changed_its_mind(connection: UpstreamConnection) -> RequestRefused:
+    """A host that once agreed on one version of HTTP does so on another: begin anew."""
+    connection.host.http2 = None
+    connection.close()
+    return RequestRefused("the host has changed the version of HTTP that it speaks")
 
 
 def limits(options: Http2Options) -> Limits:

@@ -17,6 +17,7 @@ from trioproxy.wire.reader import HeadTooLarge, Reader, Truncated
 if TYPE_CHECKING:
     from trioproxy.codec.messages import Response
     from trioproxy.upstream.connection import UpstreamConnection
+    from trioproxy.upstream.host import Host
 
 MAX_RESPONSE_HEAD = 60 * 1024
 RESPONSE_SIZE = 80 * 1024  # a head and a body of 64 KiB, in one piece where it came as one
@@ -59,7 +60,7 @@ class Http1Attempt(Attempt):
     async def send(self, until: float) -> None:
         """Lease a connection, `until` then, and send the request."""
         request, upload, host = self.exchange.request, self.upload, self.host
-        connection = self.cluster.take_idle(host) or await self.cluster.lease(host, until)
+        connection = self.cluster.take_idle(host) or await self._lease(host, until)
         self.connection = connection
         self.begun = True
         self.reader = Reader(connection.transport, RESPONSE_SIZE)
@@ -74,6 +75,12 @@ class Http1Attempt(Attempt):
             await upload.send(head, connection.transport, self.received)
         except UpstreamReset:
             self.received()  # it reads no more; whatever it has answered is still there to be read
+
+    async def _lease(self, host: Host, until: float) -> UpstreamConnection:
+        tells = self.cluster.config.proxy_protocol is not None
+        return await self.cluster.lease(
+            host, until, self.exchange.connection.ends if tells else None
+        )
 
     def received(self) -> None:
         """The last of the request has come: from now on only the response head is waited for."""

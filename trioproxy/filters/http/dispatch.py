@@ -89,7 +89,7 @@ class Dispatch:
         wish = plan.wish(exchange, cluster, self._tools.worker.rng)
         host = cluster.pick((), wish)
         exchange.record.upstream_host = host.name
-        connection = await cluster.connect(host)
+        connection = await cluster.connect(host, client=exchange.connection.ends)
         try:
             tunnel = SocketTunnel(connection, b"", self._tools.tunnel_idle_timeout)
             await exchange.send(Response(status=200, reason="OK", bodiless=True), tunnel)

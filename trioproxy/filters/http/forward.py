@@ -92,6 +92,8 @@ class Forwarding:
         record.attempts += 1
         record.upstream_host = host.name
         try:
+            while self._cluster.speaks_http2(host) is None:
+                await self._cluster.agree(host, self._deadline)
             with self._begin(host) as attempt:
                 try:
                     await attempt.send(self._deadline)
@@ -117,7 +119,7 @@ class Forwarding:
 
     def _begin(self, host: Host) -> Attempt:
         exchange, cluster, upload = self._exchange, self._cluster, self._upload
-        if cluster.speaks_http2:
+        if cluster.speaks_http2(host):
             return Http2Attempt(exchange, cluster, host, upload, self._limit, self._tools)
         return Http1Attempt(exchange, cluster, host, upload, self._limit, self._tools)
 

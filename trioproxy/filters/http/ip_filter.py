@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
 import attrs
 
-from trioproxy.config.marks import Invalid, Matching
+from trioproxy.config.marks import Invalid
+from trioproxy.config.networks import Cidr, networks
 from trioproxy.filters.chain import Forward
 from trioproxy.filters.exchange import Exchange
 from trioproxy.filters.http.client_address import TrustedHops, client_address, parse_address
@@ -17,11 +17,6 @@ from trioproxy.stats.handles import Counter
 
 REMEMBERED = 4096
 """Addresses whose verdict is remembered; clients make some of them up, so there is a bound."""
-
-Cidr = Annotated[
-    str, Matching(r"[0-9a-fA-F.:]+(/\d{1,3})?", 'a network such as 10.0.0.0/8 or "fd00::/8"')
-]
-Network = IPv4Network | IPv6Network
 
 
 class IpFilterStats(Family):
@@ -68,24 +63,6 @@ class IpFiltering:
         self._stats.denied.add()
         exchange.record.details = "ip_filter_denied"
         await exchange.respond(403, "access denied\n")
-
-
-def networks(field: str, texts: tuple[str, ...]) -> list[Network]:
-    """Return the networks; raises Invalid for a text that is none."""
-    found = []
-    for text in texts:
-        try:
-            found.append(ip_network(text))
-        except ValueError as error:
-            raise Invalid(f"not a network: {error}{_without_host_bits(text)}", field) from None
-    return found
-
-
-def _without_host_bits(text: str) -> str:
-    try:
-        return f" (did you mean {ip_network(text, strict=False)}?)"
-    except ValueError:
-        return ""
 
 
 def verdict(config: IpFilter) -> Callable[[str], bool]:

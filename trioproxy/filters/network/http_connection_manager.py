@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import attrs
 
 from trioproxy.config.access_log import AccessLog
+from trioproxy.config.client_certificate import THE_HASH, ClientCertificateDetails, Forwarding
 from trioproxy.config.drain import AS_ABOVE, Rungs
 from trioproxy.config.headers import UNCHANGED, HeaderOperations
 from trioproxy.config.http2 import DOWNSTREAM, Http2Options
@@ -65,6 +66,14 @@ class HttpConnectionManager:
         "Append the client's address to x-forwarded-for and set x-forwarded-proto;"
         " false behind another proxy that does",
     ] = True
+    forward_client_cert_details: Annotated[
+        Forwarding,
+        "x-forwarded-client-cert is taken out; or, where the client has shown a certificate, left"
+        " as it is, appended to, or set anew; or it is left whoever the client is",
+    ] = "sanitize"
+    set_current_client_cert_details: Annotated[
+        ClientCertificateDetails, "What is said of the client's certificate"
+    ] = THE_HASH
     generate_request_id: Annotated[bool, "Add x-request-id where there is none"] = True
     via: Annotated[Name | None, "Append this name to `via`, both ways; null: do not"] = None
     access_log: Annotated[AccessLog | None, "A line for each exchange; null: none"] = None

@@ -137,8 +137,7 @@ class TcpProxying:
 
         connection.transport.on_hangup = hung_up
         try:
-            cluster = self._choose()
-            return await self._connect_to_one(cluster, self._wish(connection, cluster), record)
+            return await self._connect_to_one(self._choose(), connection, record)
         finally:
             connection.transport.on_hangup = None
 
@@ -148,9 +147,10 @@ class TcpProxying:
         return Wish(stable_hash(connection.remote_ip.encode()), self._subset)
 
     async def _connect_to_one(
-        self, cluster: Cluster, wish: Wish, record: Record
+        self, cluster: Cluster, connection: Connection, record: Record
     ) -> UpstreamConnection:
         """Connect to one host after another; raises the last failure."""
+        wish = self._wish(connection, cluster)
         record.cluster = cluster.name
         tried: list[Host] = []
         while True:
@@ -159,7 +159,7 @@ class TcpProxying:
             record.attempts = len(tried)
             record.upstream_host = host.name
             try:
-                return await cluster.connect(host)
+                return await cluster.connect(host, client=connection.ends)
             except ConnectFailed as failure:
                 record.upstream_failure = str(failure)
                 if len(tried) >= self.config.max_connect_attempts:

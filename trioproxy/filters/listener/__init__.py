@@ -1,0 +1,1 @@
+"""Filters of a connection before a chain is chosen for it."""

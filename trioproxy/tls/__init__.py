@@ -1,0 +1,1 @@
+"""What TLS needs beside a transport: contexts, certificates, and what a ClientHello says."""
