@@ -152,8 +152,9 @@ class H2Peer:
 
     async def answer(self, number: int) -> Heard:
         """Return what came on a stream when it has come to its end."""
-        await self.until(lambda: self.heard[number].ended or self.heard[number].reset is not None)
-        return self.heard[number]
+        heard = self.heard.setdefault(number, Heard())
+        await self.until(lambda: heard.ended or heard.reset is not None)
+        return heard
 
     async def asked(self, *, ended: bool = True) -> tuple[int, Heard]:
         """Return the next stream that was not returned before."""

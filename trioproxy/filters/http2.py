@@ -61,6 +61,7 @@ class Http2Connection:
         self.multiplex = Multiplex(connection.transport, self.codec, self._handle)
         self.streams: dict[int, Http2Stream] = {}
         self.busy = False
+        connection.lifetime.mover = self._stay
         self._requests = 0
         self._parting = False
         self._goodbye_said = False
@@ -107,6 +108,10 @@ class Http2Connection:
             self.busy = bool(self.streams)
             self.multiplex.release()
         self._abandon(DownstreamClosed())
+
+    def _stay(self) -> None:
+        """What both ends remember of a connection cannot be handed over: it is asked to leave."""
+        self.manager.tools.handover.stay(self.connection.lifetime)
 
     def part(self) -> None:
         """Ask the client to open no more streams; a round trip later none are taken any more."""
