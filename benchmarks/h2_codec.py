@@ -1,7 +1,8 @@
 """What a request costs in the HTTP/2 codec alone, beside hyper-h2: `python -m benchmarks.h2_codec`.
 
-The server's side: bytes of requests in, as many as a client has in flight; the bytes of responses
-out. Needs the packages of `test`. Installed with TRIOPROXY_COMPILE=1 it measures what is compiled.
+The server's side: bytes of requests in, as many as a client has in flight; bytes of responses out.
+The client's side the other way round. Needs the packages of `test`.
+Installed with TRIOPROXY_COMPILE=1 it measures what is compiled.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ import h2.events
 import h2.settings
 import hpack
 
-from trioproxy.codec.h2 import frames, server
+from trioproxy.codec.h2 import client, frames, server
 from trioproxy.codec.h2.codec import Codec
 from trioproxy.codec.h2.events import DataReceived, RequestReceived
 from trioproxy.codec.h2.limits import Limits
-from trioproxy.codec.messages import Response
+from trioproxy.codec.messages import Request, Response
 from trioproxy.headers import Headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    Maker = Callable[[], Callable[[bytes], bytes]]
 
 BATCH = 8  # requests in one piece
 BATCHES = 1000
@@ -50,8 +53,6 @@ ANSWER = [
     (b"x-envoy-upstream-service-time", b"1"),
 ]
 BODY = bytes(1024)
-
-Serve = "Callable[[bytes], bytes]"
 
 
 def same(number: int) -> list[tuple[str, str]]:
@@ -122,6 +123,60 @@ def hyper() -> Callable[[bytes], bytes]:
     return serve
 
 
+def answers() -> list[bytes]:
+    """What a server says, after its greeting, in pieces of BATCH responses."""
+    encoder = hpack.Encoder()
+    pieces, stream_id = [frames.write(frames.SETTINGS, 0, 0)], 1
+    for _ in range(BATCHES):
+        piece = []
+        for _ in range(BATCH):
+            head = encoder.encode([(b":status", b"200"), *ANSWER])
+            piece.append(frames.write_block(stream_id, head, 16384, ended=False))
+            piece.append(frames.write(frames.DATA, frames.END_STREAM, stream_id, BODY))
+            stream_id += 2
+        pieces.append(b"".join(piece))
+    return pieces
+
+
+def our_client() -> Callable[[bytes], bytes]:
+    """A client of this project's, that has a batch of requests on the way at all times."""
+    connection = client.ClientConnection(Limits(), Codec())
+    fields = [(name.encode(), value.encode()) for name, value in BROWSER[4:]]
+
+    def ask() -> None:
+        for _ in range(BATCH):
+            request = Request(authority="www.example.org", headers=Headers(fields))
+            connection.send_request(request, ended=True)
+
+    def serve(data: bytes) -> bytes:
+        for event in connection.receive(data):
+            if isinstance(event, DataReceived):
+                connection.acknowledge(event.stream_id, len(event.data))
+        ask()
+        return connection.data_to_send()
+
+    return serve
+
+
+def hyper_client() -> Callable[[bytes], bytes]:
+    """A client of hyper-h2's."""
+    config = h2.config.H2Configuration(client_side=True, header_encoding=None)
+    connection = h2.connection.H2Connection(config)
+    connection.initiate_connection()
+
+    def serve(data: bytes) -> bytes:
+        for event in connection.receive_data(data):
+            if isinstance(event, h2.events.DataReceived):
+                size = event.flow_controlled_length
+                connection.acknowledge_received_data(size, event.stream_id)
+        for _ in range(BATCH):
+            stream_id = connection.get_next_available_stream_id()
+            connection.send_headers(stream_id, BROWSER, end_stream=True)
+        return connection.data_to_send()
+
+    return serve
+
+
 def measure(serve: Callable[[bytes], bytes], pieces: list[bytes]) -> float:
     """CPU microseconds for each request."""
     start = time.process_time()
@@ -133,16 +188,16 @@ def measure(serve: Callable[[bytes], bytes], pieces: list[bytes]) -> float:
 def main() -> None:
     """Print a table."""
     print(f"compiled: {not server.__file__.endswith('.py')}")
-    works = {
-        "the same GET": batches(same, b""),
-        "GET of other paths": batches(browsing, b""),
-        "POST of 1 KiB": batches(same, BODY),
+    works: dict[str, tuple[Maker, Maker, list[bytes]]] = {
+        "the same GET": (ours, hyper, batches(same, b"")),
+        "GET of other paths": (ours, hyper, batches(browsing, b"")),
+        "POST of 1 KiB": (ours, hyper, batches(same, BODY)),
+        "GET, as a client": (our_client, hyper_client, answers()),
     }
     print(f"{'us/request':20} {'trioproxy':>10} {'hyper-h2':>10}")
-    for name, pieces in works.items():
-        mine = statistics.median(measure(ours(), pieces) for _ in range(ROUNDS))
-        theirs = measure(hyper(), pieces)
-        print(f"{name:20} {mine:10.1f} {theirs:10.1f}")
+    for name, (make_ours, make_theirs, pieces) in works.items():
+        mine = statistics.median(measure(make_ours(), pieces) for _ in range(ROUNDS))
+        print(f"{name:20} {mine:10.1f} {measure(make_theirs(), pieces):10.1f}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from h2_peer import POST, TARGET, Peer, block, data, frame, headers, literal, settings, word
+from raw_peer import POST, TARGET, Peer, block, data, frame, headers, literal, settings, word
 
 from trioproxy.codec.h2 import frames
 from trioproxy.codec.h2.events import (
@@ -150,10 +150,18 @@ def test_too_many_fields_are_answered() -> None:
     assert rejected(peer) == [(3, 431)]
 
 
-def test_a_bomb_is_not_unpacked_and_leaves_the_table_right() -> None:
-    """One field of 4000 bytes, and each byte then stands for it once more."""
-    bomb = b"\x40\x01a\x7f\xa1\x1e" + b"x" * 4000
-    peer = Peer().say(headers(1, TARGET, extra=bomb + b"\xbe" * 10_000 + b"\x40\x01b\x01c"))
+BOMB = b"\x40\x01a\x7f\xa1\x1e" + b"x" * 4000  # each byte 0xbe behind it stands for it once more
+
+
+def test_a_bomb_ends_the_connection() -> None:
+    peer = Peer().say(headers(1, TARGET, extra=BOMB + b"\xbe" * 10_000))
+    (failed,) = peer.of(ConnectionFailed)
+    assert isinstance(failed, ConnectionFailed)
+    assert (failed.code, failed.limit) == (ErrorCode.ENHANCE_YOUR_CALM, "max_header_list_size")
+
+
+def test_what_may_be_no_bomb_is_not_unpacked_and_leaves_the_table_right() -> None:
+    peer = Peer().say(headers(1, TARGET, extra=BOMB + b"\xbe" * 50 + b"\x40\x01b\x01c"))
     assert rejected(peer) == [(1, 431)]
     peer.say(headers(3, TARGET, extra=b"\xbe"))
     (event,) = peer.of(RequestReceived)

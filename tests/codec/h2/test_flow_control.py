@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from h2_peer import POST, Peer, data, frame, headers, settings, word
+from raw_peer import POST, Peer, data, frame, headers, settings, word
 
 from trioproxy.codec.h2 import frames
 from trioproxy.codec.h2 import settings as names
@@ -185,3 +185,14 @@ def test_a_narrow_window_holds_once_it_is_acknowledged() -> None:
     assert peer.resets[3] == ErrorCode.FLOW_CONTROL_ERROR
     peer.say(headers(5, POST, ended=False), data(5, bytes(10), ended=False))
     assert 5 not in peer.resets
+
+
+def test_little_that_is_owed_is_given_back_as_the_window_narrows() -> None:
+    """Else both sides would wait for ever: it was too little for the window as it was."""
+    peer = Downloads(Limits(stream_window=1000)).say(headers(1, POST, ended=False))
+    peer.say(data(1, bytes(16_000), ended=False) * 4 + data(1, bytes(1535), ended=False))
+    for count in (33_000, 32_535):
+        peer.server.acknowledge(1, count)
+    peer.say(ACK)
+    given = [int.from_bytes(each.payload, "big") for each in peer.heard(frames.WINDOW_UPDATE, 1)]
+    assert given == [33_000, 32_535]

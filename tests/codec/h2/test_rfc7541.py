@@ -6,11 +6,11 @@ import random
 
 import hpack
 import pytest
-from h2_peer import Peer, frame, headers, size_update
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 from hpack.table import HeaderTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raw_peer import Peer, frame, headers, size_update
 
 from trioproxy.codec.h2 import huffman, tables
 from trioproxy.codec.h2.codec import Codec

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from h2_peer import POST, TARGET, Peer, data, frame, headers
+from raw_peer import POST, TARGET, Peer, data, frame, headers
 
 from trioproxy.codec.h2 import frames
 from trioproxy.codec.h2.events import (

@@ -10,13 +10,14 @@ from trioproxy.codec.h2.connection import Connection
 from trioproxy.codec.h2.errors import StreamFailure
 from trioproxy.codec.h2.events import ErrorCode, ResponseReceived
 from trioproxy.codec.h2.heads import read_response
+from trioproxy.codec.h2.known import Known, same_response
 from trioproxy.codec.h2.settings import announce
 from trioproxy.codec.h2.streams import Stream
 
 if TYPE_CHECKING:
     from trioproxy.codec.h2.codec import Codec
     from trioproxy.codec.h2.limits import Limits
-    from trioproxy.codec.messages import Request
+    from trioproxy.codec.messages import Request, Response
 
 
 class ClientConnection(Connection):
@@ -26,6 +27,7 @@ class ClientConnection(Connection):
         super().__init__(limits, codec, codec.responses, b"")
         self._out += [frames.PREFACE, announce(limits, server=False)]
         self._next = 1
+        self._known: Known[Response] = Known(self._decoder)
 
     @property
     def can_open(self) -> bool:
@@ -72,20 +74,28 @@ class ClientConnection(Connection):
             self._on_response(stream_id, stream, block, ended)
 
     def _on_response(self, stream_id: int, stream: Stream, block: bytes, ended: bool) -> None:
-        entries = self._decode(block)
         try:
-            if self._decoder.overflow:
-                raise MalformedMessage("the header list is too large", 431)
-            response = read_response(entries, stream.method, ended=ended)
+            response = self._read(block, stream.method, ended)
         except MalformedMessage as error:
             raise StreamFailure(stream_id, ErrorCode.PROTOCOL_ERROR, error.detail) from error
         if response.status >= 200:
             stream.headed = True
-            if response.content_length is not None and not response.bodiless:
-                stream.expected = 0 if response.status == 304 else response.content_length
+            stream.expected = _expected(response, stream.method)
         self._events.append(ResponseReceived(stream_id, response, ended))
         if ended:
             self._received_end(stream_id, stream)
+
+    def _read(self, block: bytes, method: str, ended: bool) -> Response:
+        """Return the response that a block says; raises MalformedMessage, ConnectionFailure."""
+        key = (block, ended, method)
+        known = self._known.get(key)
+        if known is not None:
+            return same_response(known)
+        entries = self._decode(block)
+        if self._decoder.overflow:
+            raise MalformedMessage("the header list is too large")
+        response = read_response(entries, method, ended=ended)
+        return same_response(response) if self._known.put(key, response) else response
 
     def _lose_beyond(self, last: int) -> None:
         for stream_id in [each for each in self._streams if each > last]:
@@ -93,3 +103,12 @@ class ClientConnection(Connection):
 
     def _is_idle(self, stream_id: int) -> bool:
         return stream_id >= self._next or not stream_id & 1
+
+
+def _expected(response: Response, method: str) -> int:
+    """Return how long the body has to be; -1 where it may be of any length."""
+    if method == "HEAD" or response.status in (204, 304):
+        return 0
+    if response.bodiless or response.content_length is None:
+        return -1
+    return response.content_length

@@ -136,7 +136,7 @@ def _write_path(path: str) -> tuple[bytes, bool]:
 def _write_authority(field: Field) -> tuple[Written, bool]:
     name, value = field
     try:
-        read_authority(value.decode())
+        read_authority(value.decode("latin-1"))
     except MalformedMessage as error:
         raise UnsafeMessage("cannot be sent: not a valid host") from error
     size = len(name) + len(value) + OVERHEAD

@@ -76,6 +76,7 @@ class Connection(Control):
             self._take(data)
         except ConnectionFailure as failure:
             self._fail(failure)
+        self._events = []  # an idle connection keeps no messages
         return events
 
     def _take(self, data: bytes) -> None:

@@ -143,10 +143,12 @@ class Control(Sender):
         self._decoder.allow(self.limits.header_table_size)
         change = self.limits.stream_window - self._stream_window
         self._stream_window += change
-        for stream in self._streams.values():
-            if stream.inflow is not None:
+        for stream_id, stream in self._streams.items():
+            if stream.inflow is not None and stream.receiving and change:
                 stream.inflow.room += change
                 stream.inflow.window += change
+                # What was little to give back may be much by now, and all that there will be.
+                self._give_back(stream_id, stream.inflow.release(0))
 
     def _on_ping(self, flags: int, payload: bytes) -> None:
         if len(payload) != 8:

@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from trioproxy.codec.h2 import huffman
+from trioproxy.codec.h2.errors import ConnectionFailure
+from trioproxy.codec.h2.events import ErrorCode
 from trioproxy.codec.h2.tables import FIRST_DYNAMIC
 
 if TYPE_CHECKING:
     from trioproxy.codec.h2.entries import Entry, EntryReader
 
+BOMB: Final = 4  # times what is allowed: no misjudgement any more, and not decoded to its end
 MAX_INTEGER_BYTES: Final = 4  # behind the first: 28 bits
 DYNAMIC: Final = 0x80 | FIRST_DYNAMIC  # the index of the newest entry as a byte
 
@@ -26,7 +29,8 @@ class Decoder:
     """The receiving end of one direction of a connection.
 
     `reader` makes entries. A list of more than `max_list` bytes or `max_fields` fields is decoded
-    to its end, for the sake of the table, but not kept: `overflow` says so.
+    to its end, for the sake of the table, but not kept: `overflow` says so. One of many times more
+    ends the connection.
     """
 
     def __init__(
@@ -54,40 +58,48 @@ class Decoder:
         self.changes += 1
 
     def decode(self, block: bytes) -> list[Entry]:
-        """Return the fields of a block; raises CompressionError."""
+        """Return the fields of a block; raises CompressionError, on a bomb ConnectionFailure."""
         try:
             return self._decode(block)
         except (IndexError, huffman.NotHuffman) as error:
             raise CompressionError("a header block is cut short or wrongly coded") from error
 
     def _decode(self, block: bytes) -> list[Entry]:
-        self._block, self._at, end = block, 0, len(block)
+        self._block, self._at = block, 0
         self._read_updates()
         self.indexed = True
-        static, dynamic = self._static, self._dynamic
+        static, dynamic, max_list = self._static, self._dynamic, self._max_list
         entries: list[Entry] = []
-        size = 0
-        while self._at < end:
-            byte = block[self._at]
+        size, at, end = 0, self._at, len(block)
+        while at < end:
+            byte = block[at]
             if 0x80 < byte < 0xFF:  # an index of one byte, the most frequent of all
-                self._at += 1
+                at += 1
                 entry = static[byte - 0x81] if byte < DYNAMIC else dynamic[DYNAMIC - 1 - byte]
-            elif byte & 0x80:
-                entry = self._entry(self._integer(0x7F))
-            elif byte & 0x40:
-                entry = self._literal(0x3F)
-                self._insert(entry)
-            elif byte & 0x20:
-                raise CompressionError("a table size update behind a field")
             else:
-                entry = self._literal(0x0F)
-                self.indexed = False
+                self._at = at
+                entry = self._other(byte)
+                at = self._at
             size += entry.size
-            if size <= self._max_list:
+            if size <= max_list:
                 entries.append(entry)
-        self._block = b""
-        self.overflow = size > self._max_list or len(entries) > self._max_fields
+            elif size > max_list * BOMB:
+                raise _bomb()
+        self.overflow = size > max_list or len(entries) > self._max_fields
         return entries
+
+    def _other(self, byte: int) -> Entry:
+        """Read what is at the place, and is not an index of one byte (RFC 7541 section 6)."""
+        if byte & 0x80:
+            return self._entry(self._integer(0x7F))
+        if byte & 0x40:
+            entry = self._literal(0x3F)
+            self._insert(entry)
+            return entry
+        if byte & 0x20:
+            raise CompressionError("a table size update behind a field")
+        self.indexed = False
+        return self._literal(0x0F)
 
     def _entry(self, index: int) -> Entry:
         if index >= FIRST_DYNAMIC:
@@ -157,3 +169,9 @@ class Decoder:
             count += 1
         if count:
             del self._dynamic[:count]
+
+
+def _bomb() -> ConnectionFailure:
+    return ConnectionFailure(
+        ErrorCode.ENHANCE_YOUR_CALM, "a header list beyond reason", "max_header_list_size"
+    )

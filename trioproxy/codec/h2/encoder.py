@@ -7,7 +7,6 @@ works that out once (`FieldWriter`), and every connection's `Encoder` keeps a ta
 from __future__ import annotations
 
 import re
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from trioproxy.codec.errors import UnsafeMessage
@@ -121,7 +120,7 @@ class Encoder:
 
     def __init__(self) -> None:
         self._numbers: dict[Field, int] = {}
-        self._table: deque[tuple[Field, int]] = deque()  # the oldest first, with its size
+        self._table: list[tuple[Field, int]] = []  # the oldest first, with its size
         self._size = 0
         self._newest = 0
         self._max_size = MAX_TABLE
@@ -183,7 +182,11 @@ class Encoder:
 
     def _evict(self, room: int) -> None:
         """Drop the oldest entries until `room` more bytes fit, as the peer does."""
-        while self._table and self._size + room > self._max_size:
-            field, size = self._table.popleft()
+        count = 0
+        while self._size + room > self._max_size and count < len(self._table):
+            field, size = self._table[count]
             self._size -= size
             del self._numbers[field]
+            count += 1
+        if count:
+            del self._table[:count]

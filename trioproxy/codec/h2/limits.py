@@ -20,7 +20,8 @@ class Limits:
     header_table_size: int = 4096  # bytes of either side's HPACK table
     extended_connect: bool = True  # a server takes CONNECT with :protocol (RFC 8441)
 
-    max_header_list_size: int = 65_536  # bytes by RFC 7541 section 4.1; more is answered with 431
+    max_header_list_size: int = 65_536  # bytes by RFC 7541 section 4.1; more is answered with 431,
+    # and more than four times as much ends the connection
     max_header_fields: int = 200  # fields in one block; more is answered with 431
     max_header_block_size: int = 131_072  # bytes as they come, HEADERS and CONTINUATION together
     max_continuation_frames: int = 16  # CONTINUATION frames behind one HEADERS
@@ -30,4 +31,4 @@ class Limits:
     max_settings_frames: int = 100
     max_empty_frames: int = 200  # DATA that neither carries nor ends anything
     max_idle_frames: int = 1000  # PRIORITY and unknown types: nothing that is heeded
-    max_window_update_frames: int = 1000  # on top of ten for each DATA frame sent
+    max_window_update_frames: int = 2000  # on top of ten for each DATA frame sent

@@ -105,9 +105,7 @@ class Sender:
         inflow = stream.inflow
         inflow.held -= count
         if stream.receiving:
-            increment = inflow.release(count)
-            if increment:
-                self._out.append(frames.write_window_update(stream_id, increment))
+            self._give_back(stream_id, inflow.release(count))
         self._release(count)
 
     def reset(self, stream_id: int, code: int) -> None:
@@ -182,9 +180,11 @@ class Sender:
 
     def _release(self, count: int) -> None:
         """Give room back to the connection."""
-        increment = self._inflow.release(count)
+        self._give_back(0, self._inflow.release(count))
+
+    def _give_back(self, stream_id: int, increment: int) -> None:
         if increment:
-            self._out.append(frames.write_window_update(0, increment))
+            self._out.append(frames.write_window_update(stream_id, increment))
 
     def _lose(self, stream_id: int, code: int, detail: str) -> None:
         """Hear that the peer has reset a stream."""

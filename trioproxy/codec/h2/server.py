@@ -10,16 +10,15 @@ from trioproxy.codec.h2.connection import Connection
 from trioproxy.codec.h2.errors import ConnectionFailure
 from trioproxy.codec.h2.events import ErrorCode, RequestReceived, RequestRejected
 from trioproxy.codec.h2.heads import read_request
+from trioproxy.codec.h2.known import Known, same_request
 from trioproxy.codec.h2.settings import announce
 from trioproxy.codec.h2.streams import RESET_BY_US, Stream
-from trioproxy.codec.messages import Request, Response
-from trioproxy.headers import Headers
+from trioproxy.codec.messages import Response
 
 if TYPE_CHECKING:
     from trioproxy.codec.h2.codec import Codec
     from trioproxy.codec.h2.limits import Limits
-
-MAX_KNOWN = 64  # blocks of one connection
+    from trioproxy.codec.messages import Request
 
 
 class ServerConnection(Connection):
@@ -28,10 +27,7 @@ class ServerConnection(Connection):
     def __init__(self, limits: Limits, codec: Codec) -> None:
         super().__init__(limits, codec, codec.requests, frames.PREFACE)
         self._out.append(announce(limits, server=True))
-        # Requests by blocks that are nothing but indices: until the table changes they say the
-        # same again. The first without a body, the second with one.
-        self._known: tuple[dict[bytes, Request], dict[bytes, Request]] = ({}, {})
-        self._known_at = 0
+        self._known: Known[Request] = Known(self._decoder)
 
     def send_response(self, stream_id: int, response: Response, *, ended: bool = False) -> bool:
         """Send a response head, or an interim one (1xx); returns whether the stream still was.
@@ -87,24 +83,15 @@ class ServerConnection(Connection):
 
     def _read(self, block: bytes, ended: bool) -> Request:
         """Return the request that a block says; raises MalformedMessage, ConnectionFailure."""
-        known = self._known[0 if ended else 1]
-        before = known.get(block)
-        if before is not None and self._known_at == self._decoder.changes:
-            return again(before)
+        key = (block, ended, "")
+        known = self._known.get(key)
+        if known is not None:
+            return same_request(known)
         entries = self._decode(block)
         if self._decoder.overflow:
             raise MalformedMessage("the header list is too large", 431)
         request = read_request(entries, ended=ended, extended=self.limits.extended_connect)
-        if self._decoder.indexed:
-            self._remember(block, known, request)
-        return request
-
-    def _remember(self, block: bytes, known: dict[bytes, Request], request: Request) -> None:
-        if self._known_at != self._decoder.changes or len(known) >= MAX_KNOWN:
-            self._known_at = self._decoder.changes
-            for each in self._known:
-                each.clear()
-        known[block] = again(request)
+        return same_request(request) if self._known.put(key, request) else request
 
     def _reject(self, stream_id: int, error: MalformedMessage, ended: bool) -> None:
         """Answer what has an answer of its own, and reset the rest (section 8.1.1)."""
@@ -128,19 +115,3 @@ class ServerConnection(Connection):
 
     def _is_idle(self, stream_id: int) -> bool:
         return stream_id > self._highest or not stream_id & 1
-
-
-def again(request: Request) -> Request:
-    """Return a copy that may be edited."""
-    return Request(
-        headers=Headers(request.headers.fields.copy()),
-        method=request.method,
-        path=request.path,
-        authority=request.authority,
-        scheme=request.scheme,
-        upgrade=request.upgrade,
-        content_length=request.content_length,
-        chunked=request.chunked,
-        te_trailers=request.te_trailers,
-        expect_continue=request.expect_continue,
-    )

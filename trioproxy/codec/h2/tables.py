@@ -83,6 +83,8 @@ INDEX_OF_NAME = {name: index for (name, _), index in reversed(INDEX_OF.items())}
 FIRST_DYNAMIC: Final = 62
 OVERHEAD: Final = 32  # bytes that count for each field beside its own (section 4.1)
 
+LENGTHS = [bytes([length]) for length in range(0x7F)]  # that a byte has room for
+
 
 def write_integer(value: int, prefix_bits: int, flags: int) -> bytes:
     """Write `value` into the low `prefix_bits` of a byte that begins with `flags`, and behind."""
@@ -100,7 +102,8 @@ def write_integer(value: int, prefix_bits: int, flags: int) -> bytes:
 
 def write_string(data: bytes) -> bytes:
     """Write a string literal as it is."""
-    return write_integer(len(data), 7, 0) + data
+    size = len(data)
+    return (LENGTHS[size] if size < 0x7F else write_integer(size, 7, 0)) + data
 
 
 def write_compressed(data: bytes) -> bytes:

@@ -1,0 +1,71 @@
+"""Messages that came before: a block of nothing but indices says the same until the table changes.
+
+Clients that ask for the same again, and servers whose answers are alike, then cost one lookup and
+a copy. Blocks with literals are never kept: they are told apart by them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from trioproxy.codec.messages import Request, Response
+from trioproxy.headers import Headers
+
+if TYPE_CHECKING:
+    from trioproxy.codec.h2.decoder import Decoder
+
+M = TypeVar("M", Request, Response)
+Key = tuple[bytes, bool, str]  # a block, whether it ended its stream, what it answers
+MOST = 64
+
+
+class Known(Generic[M]):
+    """The messages of one connection, by what they depend on."""
+
+    __slots__ = ("_changes", "_decoder", "_messages")
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._messages: dict[Key, M] = {}
+        self._changes = 0
+
+    def get(self, key: Key) -> M | None:
+        """Return what came under that key; to be copied, not to be edited."""
+        return self._messages.get(key) if self._changes == self._decoder.changes else None
+
+    def put(self, key: Key, message: M) -> bool:
+        """Keep a message that was just decoded, if it may come again; then it may not be edited."""
+        if not self._decoder.indexed:
+            return False
+        if self._changes != self._decoder.changes or len(self._messages) >= MOST:
+            self._changes = self._decoder.changes
+            self._messages.clear()
+        self._messages[key] = message
+        return True
+
+
+def same_request(request: Request) -> Request:
+    """Return a copy of a request that came by HTTP/2."""
+    return Request(
+        headers=Headers(request.headers.fields.copy()),
+        method=request.method,
+        path=request.path,
+        authority=request.authority,
+        scheme=request.scheme,
+        upgrade=request.upgrade,
+        content_length=request.content_length,
+        chunked=request.chunked,
+        te_trailers=request.te_trailers,
+        expect_continue=request.expect_continue,
+    )
+
+
+def same_response(response: Response) -> Response:
+    """Return a copy of a response that came by HTTP/2."""
+    return Response(
+        headers=Headers(response.headers.fields.copy()),
+        status=response.status,
+        bodiless=response.bodiless,
+        content_length=response.content_length,
+        chunked=response.chunked,
+    )
