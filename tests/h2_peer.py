@@ -182,11 +182,19 @@ class H2Peer:
         """Hear more; False at the end."""
         if not await self.peer.more():
             return False
+        await self._hear()
+        return True
+
+    async def catch_up(self) -> None:
+        """Hear what has come by now."""
+        self.peer.unasked()
+        await self._hear()
+
+    async def _hear(self) -> None:
         for frame in self._frames():
             for event in self.h2.receive_data(frame):
                 self._note(event)
         await self.flush()
-        return True
 
     def _frames(self) -> Iterator[bytes]:
         """Take the frames that are whole, one by one: see GOAWAY in `_note`."""
