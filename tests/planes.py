@@ -93,7 +93,7 @@ def aimed(config: Config, ports: Mapping[str, int], upstreams: Mapping[str, int]
     for cluster in config.clusters:
         port = upstreams.get(cluster.name) or own[cluster.endpoints[0].address]
         endpoint = Endpoint(Address.parse(f"127.0.0.1:{port}"))
-        clusters.append(attrs.evolve(cluster, endpoints=(endpoint,)))
+        clusters.append(attrs.evolve(cluster, endpoints=(endpoint,), discovery=None))
     return attrs.evolve(config, clusters=tuple(clusters))
 
 

@@ -151,6 +151,14 @@ async def test_demo_streams_events() -> None:
         assert b"content-type: text/event-stream" in data
 
 
+async def test_discovery() -> None:
+    """With stand-ins for what would be found."""
+    hosts = {"shop": "Shop", "search": "Search", "recommend": "Recommend"}
+    async with example("discovery", **hosts) as proxy:
+        for path, body in (("/", "Shop"), ("/search/?q=x", "Search"), ("/recommend/1", "Recomm")):
+            assert body in await proxy.ask(get(path))
+
+
 @pytest.mark.parametrize("listener", ["lines", "lines-through"])
 async def test_demo_over_tcp(listener: str) -> None:
     async with example("demo") as proxy, await proxy.connect(listener) as stream:

@@ -32,7 +32,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 PROGRAM = re.compile(r"(?<![\w@.,/-])(trioproxy-hot-restarter|trioproxy|scripts/\w+)(?![\w./:-])")
 SNAKE = re.compile(r"[a-z]+(?:_[a-z]+)+")
-FREE = {"config", "set", "add", "fields", "metadata"}
+FREE = {"config", "set", "add", "fields", "metadata", "metadata_match", "default_subset"}
 """Maps whose keys are the user's own."""
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

@@ -123,6 +123,10 @@ class UpstreamTimeout(UpstreamError):
     words = "upstream request timeout"
 
 
+class PendingTimeout(UpstreamTimeout):
+    """That was while the request waited for a connection to be free: no host is to blame."""
+
+
 class TryTimeout(UpstreamTimeout):
     """One attempt's share of the route's timeout ran out before the response head."""
 

@@ -17,7 +17,7 @@ from trioproxy.config.address import Address
 from trioproxy.config.loader import load
 from trioproxy.config.options import Options
 from trioproxy.filters.registry import REGISTRY
-from trioproxy.restart.protocol import Listening, Progress
+from trioproxy.restart.protocol import Attempt, Listening, Progress, Speaking, Standing
 from trioproxy.stats.reader import Reader
 from trioproxy.stats.region import Region
 from trioproxy.stats.writer import MAIN, Writer
@@ -70,9 +70,18 @@ class FakeInstance:
     addresses: dict[str, Address] = attrs.field(factory=dict)
     log_levels: dict[str, str] = attrs.field(factory=dict)
     memberships: dict[str, Membership] = attrs.field(factory=dict)
+    rates: dict[tuple[str, str], tuple[float, float]] = attrs.field(factory=dict)
     missing: dict[str, str] = attrs.field(factory=dict)
     told: list[str] = attrs.field(factory=list)
     too_late: str = ""
+    history: Sequence[Attempt] = (
+        Attempt(2, 1767225600.5, 0.75, "took over"),
+        Attempt(3, 1767229200.0, 60.0, "died before it was ready"),
+    )
+    standing: tuple[Standing, ...] = (
+        Standing(0, 17, "web", "WebSocket", "192.0.2.7:40312", 3725, "flow", "life", 30, 2048, 99),
+        Standing(1, 4, "web", "HTTP/1.1", "", 59, "idle", "notice", None),
+    )
 
     async def set_log_level(self, level: str, component: str) -> None:
         self.told.append(f"{component} from {level}")
@@ -80,11 +89,19 @@ class FakeInstance:
             self.log_levels[name] = level
 
     async def generations(self) -> Sequence[Progress]:
-        web = Listening("web", open=1200, idle=7, told=3, moving=1, next=4.4, last=30.0)
+        protocols = (Speaking("HTTP/1.1", notice=1190, idle=3), Speaking("WebSocket", life=7))
+        web = Listening(
+            "web", 1200, idle=7, told=3, moving=1, next=4.4, last=30.0, protocols=protocols
+        )
         return [
             Progress(self.epoch, "serving", (Listening("web", open=2), Listening("db"))),
-            Progress(self.epoch - 1, "draining", (web, Listening("db"))),
+            Progress(self.epoch - 1, "draining", (web, Listening("db")), 1500, self.standing),
         ]
+
+    async def close_connection(self, epoch: int, worker: int, number: int) -> None:
+        if self.too_late:
+            raise TooLate(self.too_late)
+        self.told.append(f"close {epoch} {worker} {number}")
 
     async def reopen_logs(self) -> None:
         self.told.append("reopen logs")
@@ -102,6 +119,9 @@ class FakeInstance:
         if self.too_late:
             raise TooLate(self.too_late)
         self.told.append("cancel drain")
+
+    def success_rates(self, cluster: str, key: str) -> tuple[float, float]:
+        return self.rates.get((cluster, key), (-1.0, -1.0))
 
     def unready(self) -> dict[str, str]:
         return self.missing

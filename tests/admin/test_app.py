@@ -20,6 +20,7 @@ READINGS = [endpoint.path for endpoint in ENDPOINTS if isinstance(endpoint, Read
 
 def test_what_changes_something() -> None:
     assert COMMANDS == [
+        "/connections/close",
         "/drain",
         "/drain_listeners",
         "/healthcheck/fail",

@@ -121,6 +121,7 @@ def flawed(instance: FakeInstance) -> Membership:
     app.mark("10.0.0.1:80", FAILED_ACTIVE_HC, "timeout")
     app.mark("10.0.0.1:80", FAILED_OUTLIER_CHECK, "5 consecutive 5xx")
     app.fail("app.yaml:3:1: expected an address")
+    instance.rates["app", "10.0.0.1:80"] = 87.5, 100.0
     return app
 
 
@@ -136,10 +137,25 @@ async def test_hosts_that_were_found(client: httpx.AsyncClient, flawed: Membersh
         f"{host}::region::eu-west-1",
         f"{host}::zone::b",
         f"{host}::priority::1",
+        f"{host}::success_rate::87.5",
+        f"{host}::local_origin_success_rate::100",
         "app::[::1]:80::health_flags::/degraded_eds_health",
         "app::10.0.0.3:80::health_flags::/failed_eds_health",
     } <= set(lines)
-    assert not any("127.0.0.1:8080" in line for line in lines)
+    assert not any("127.0.0.1:8081" in line for line in lines)
+
+
+async def test_a_host_that_left_is_there_while_it_has_connections(
+    client: httpx.AsyncClient, instance: FakeInstance
+) -> None:
+    instance.memberships["app"].replace([Member("127.0.0.1:8089")])
+    lines = (await client.get("/clusters?filter=app")).text.splitlines()
+    hosts = {line.split("::")[1]: line for line in lines if "::health_flags::" in line}
+    assert hosts == {
+        "127.0.0.1:8089": "app::127.0.0.1:8089::health_flags::healthy",
+        "127.0.0.1:8080": "app::127.0.0.1:8080::health_flags::/pending_dynamic_removal",
+    }
+    assert "app::127.0.0.1:8080::cx_active::6" in lines
 
 
 async def test_hosts_that_were_found_as_json(client: httpx.AsyncClient, flawed: Membership) -> None:
@@ -147,7 +163,8 @@ async def test_hosts_that_were_found_as_json(client: httpx.AsyncClient, flawed: 
     answer = await client.get("/clusters?filter=app&format=json")
     (app,) = answer.json()["cluster_statuses"]
     assert app["discovery_failure"] == "app.yaml:3:1: expected an address"
-    first, second, third = app["host_statuses"]
+    first, second, third, leaving = app["host_statuses"]
+    assert leaving["health_status"]["pending_dynamic_removal"] is True
     assert (
         first.items()
         >= {

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ("/drain_listeners?graceful", "drain graceful=True keep_open=False"),
         ("/drain_listeners?inboundonly&skip_exit", "drain graceful=False keep_open=True"),
         ("/drain?cancel", "cancel drain"),
+        ("/connections/close?id=3.0.17", "close 3 0 17"),
     ],
 )
 async def test_a_command_is_passed_on(
@@ -43,6 +44,24 @@ async def test_a_drain_that_cannot_be_undone(
     instance.too_late = "it is gone"
     answer = await client.post("/drain?cancel")
     assert (answer.status_code, answer.text) == (409, "it is gone\n")
+
+
+async def test_a_connection_that_cannot_be_closed(
+    client: httpx.AsyncClient, instance: FakeInstance
+) -> None:
+    instance.too_late = "it is gone"
+    answer = await client.post("/connections/close?id=3.0.17")
+    assert (answer.status_code, answer.text) == (409, "it is gone\n")
+
+
+@pytest.mark.parametrize("said", ["", "?id", "?id=3", "?id=3.0.x", "?id=3.0.1.7", "?id=3.-1.7"])
+async def test_a_connection_is_closed_by_its_id(
+    client: httpx.AsyncClient, instance: FakeInstance, said: str
+) -> None:
+    answer = await client.post(f"/connections/close{said}")
+    assert answer.status_code == 400
+    assert answer.text.startswith("expected id=epoch.worker.number")
+    assert not instance.told
 
 
 async def test_to_drain_has_a_path_of_its_own(

@@ -36,7 +36,9 @@ class Handler(BaseHTTPRequestHandler):
             self._answer("epoch 7 serving\n")
             return
         left = self.server.left.pop(0)
-        generation = {"listeners": [{"open": left}, {"open": 0}]}
+        generation: dict[str, object] = {"listeners": [{"open": left, "next": 4.2}, {"open": 0}]}
+        if left > 1:
+            generation["connections"] = [{"words": "somebody at web"}, {"words": "another"}]
         self._answer(json.dumps({"generations": [generation]}))
 
     def do_POST(self) -> None:
@@ -76,21 +78,24 @@ def test_drain_and_wait(server: Server, capsys: pytest.CaptureFixture[str]) -> N
     assert main(["drain", "--wait", server.name]) == 0
     assert server.told == ["/drain_listeners"]
     assert capsys.readouterr().out.splitlines() == [
-        "3 of 3 connections left",
-        "1 of 3 connections left",
+        "3 of 3 connections left, next in 4 s, last somebody at web",
+        "1 of 3 connections left, next in 4 s",
         "drained",
     ]
 
 
-def test_on_a_terminal_there_is_a_bar(server: Server) -> None:
+def test_on_a_terminal_there_is_a_bar(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No longer than a line, or it could not be written anew."""
+    monkeypatch.setenv("COLUMNS", "50")
+
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
 
     out = Terminal()
     remote.wait(remote.Admin(remote.address(server.name)), 3, out)
-    first, second, last = out.getvalue().split("\r")[1:]
-    assert first.startswith(f"[{' ' * 30}] 3 of 3")
+    first, again, *_, second, last = out.getvalue().split("\r")[1:]
+    assert first == again == f"[{' ' * 30}] 3 of 3 connections l"[:49] + "\x1b[K"
     assert second.startswith(f"[{'#' * 20}{' ' * 10}] 1 of 3")
     assert last.endswith("drained\n")
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +15,7 @@ from trioproxy.upstream.member import FAILED_ACTIVE_HC, Member
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trioproxy.stats.writer import Writer
+    from trioproxy.clusters.watch import WatchTools
 
 A, B = "127.0.0.1:1", "127.0.0.1:2"
 
@@ -43,9 +42,9 @@ def workers() -> Workers:
 
 
 async def test_workers_know_what_is_configured(
-    writer: Writer, workers: Workers, nursery: trio.Nursery
+    workers: Workers, tools: WatchTools, nursery: trio.Nursery
 ) -> None:
-    manager = ClusterManager([static("app", A)], writer, Random(), workers.tell)
+    manager = ClusterManager([static("app", A)], workers.tell, tools)
     nursery.start_soon(manager.run)
     await manager.wait_ready()
     await trio.testing.wait_all_tasks_blocked()
@@ -53,9 +52,9 @@ async def test_workers_know_what_is_configured(
 
 
 async def test_workers_are_told_what_changes(
-    writer: Writer, workers: Workers, nursery: trio.Nursery
+    workers: Workers, tools: WatchTools, nursery: trio.Nursery
 ) -> None:
-    manager = ClusterManager([static("app", A, B), static("db", A)], writer, Random(), workers.tell)
+    manager = ClusterManager([static("app", A, B), static("db", A)], workers.tell, tools)
     nursery.start_soon(manager.run)
     manager.memberships["app"].mark(A, FAILED_ACTIVE_HC, "timeout")
     await trio.testing.wait_all_tasks_blocked()
@@ -64,10 +63,10 @@ async def test_workers_are_told_what_changes(
 
 
 async def test_while_workers_do_not_listen_only_the_last_news_waits(
-    writer: Writer, workers: Workers, nursery: trio.Nursery
+    workers: Workers, tools: WatchTools, nursery: trio.Nursery
 ) -> None:
     workers.listening = trio.Event()
-    manager = ClusterManager([static("app", A)], writer, Random(), workers.tell)
+    manager = ClusterManager([static("app", A)], workers.tell, tools)
     nursery.start_soon(manager.run)
     for port in range(2, 6):
         manager.memberships["app"].replace([Member(f"127.0.0.1:{port}")])
@@ -78,10 +77,30 @@ async def test_while_workers_do_not_listen_only_the_last_news_waits(
     assert [hosts[0].address for _, hosts in workers.told] == ["127.0.0.1:2", "127.0.0.1:5"]
 
 
-async def test_who_is_too_busy_is_told_again(
-    writer: Writer, workers: Workers, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+async def test_many_verdicts_are_told_in_a_few(
+    workers: Workers,
+    tools: WatchTools,
+    nursery: trio.Nursery,
+    autojump_clock: trio.testing.MockClock,
 ) -> None:
-    manager = ClusterManager([static("app", A)], writer, Random(), workers.tell)
+    hosts = [f"127.0.0.1:{port}" for port in range(1, 101)]
+    manager = ClusterManager([static("app", *hosts)], workers.tell, tools)
+    nursery.start_soon(manager.run)
+    for host in hosts:
+        manager.memberships["app"].mark(host, FAILED_ACTIVE_HC, "timeout")
+        await trio.sleep(0.001)
+    await trio.sleep(1.0)
+    assert len(workers.told) < 10
+    assert not any(each.healthy for each in workers.told[-1][1])
+
+
+async def test_who_is_too_busy_is_told_again(
+    workers: Workers,
+    tools: WatchTools,
+    nursery: trio.Nursery,
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    manager = ClusterManager([static("app", A)], workers.tell, tools)
     nursery.start_soon(manager.run)
     workers.deaf = 2
     manager.memberships["app"].replace([Member(B)])

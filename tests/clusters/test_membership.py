@@ -16,6 +16,7 @@ from trioproxy.upstream.member import (
     FAILED_EDS_HEALTH,
     FAILED_OUTLIER_CHECK,
     PENDING_ACTIVE_HC,
+    PENDING_DYNAMIC_REMOVAL,
     Member,
 )
 
@@ -122,11 +123,42 @@ def test_what_could_not_be_found_again_stays(
     assert membership.failure == "timeout"
     membership.replace(members(A, B))
     assert membership.failure == ""
-    assert [record.getMessage() for record in caplog.records] == [
+    assert caplog.messages == [
         "cluster app: no such name; it has no hosts yet",
         "cluster app: discovery works again",
+        f"cluster app: 2 hosts; came: {A}, {B}",
         "cluster app: timeout; its 2 hosts stay",
         "cluster app: discovery works again",
+    ]
+
+
+def test_who_left_is_remembered_for_a_while(
+    membership: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trioproxy.clusters.membership.MOST_DEPARTED", 2)
+    membership.replace([Member(A, flags=(FAILED_EDS_HEALTH,)), Member(B)])
+    membership.replace(members(B))
+    assert membership.departed == (Member(A, flags=(PENDING_DYNAMIC_REMOVAL,)),)
+    membership.replace(members(C))
+    assert [each.address for each in membership.departed] == [A, B]
+    membership.replace(members(A))
+    assert [each.address for each in membership.departed] == [B, C]
+    membership.replace([])
+    assert [each.address for each in membership.departed] == [C, A]
+
+
+def test_who_comes_and_goes_is_a_line_of_the_log(
+    membership: Membership, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    membership.replace(members(A, B))
+    membership.replace([Member(B, 2), Member(C)])
+    membership.replace(members(*(f"10.0.0.{n}:80" for n in range(12))))
+    listed = ", ".join(f"10.0.0.{n}:80" for n in range(10))
+    assert caplog.messages == [
+        f"cluster app: 2 hosts; came: {A}, {B}",
+        f"cluster app: 2 hosts; came: {C}; left: {A}; changed: {B}",
+        f"cluster app: 12 hosts; came: {listed}, and 2 more; left: {B}, {C}",
     ]
 
 

@@ -93,7 +93,10 @@ async def test_the_hosts_file_comes_before_the_servers_of_the_system(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     path = tmp_path / "hosts"
-    path.write_text("# mine\n127.0.0.9 App.test other # both\n::9 app.test\nnonsense app.test\n")
+    path.write_text(
+        "# mine\n127.0.0.9 App.test other # both\n"
+        "::9 app.test\nfe80::1%lo app.test\nnonsense app.test\n"
+    )
     assert hosts_file.listed("app.test.", path) == ["127.0.0.9", "::9"]
     assert hosts_file.listed("both", path) == []
     assert hosts_file.listed("app.test", tmp_path / "missing") == []

@@ -61,7 +61,7 @@ listeners:
 clusters:
 - name: app
   lb_policy: ring-hash
-  health_checks: []
+  drain: {}
   endpoints: [{address: 127.0.0.1:80, weight: 0}]
 """
 

@@ -29,7 +29,7 @@ def test_every_mistake_is_found_at_once(tmp_path: Path, bad: str, registry: Regi
         load(path, None, registry)
     assert str(caught.value).replace(str(path), "bad.yaml").splitlines() == [
         "bad.yaml:1:1: unknown key 'drian' (did you mean 'drain'?)",
-        "bad.yaml:4:12: 'localhost' is not a literal IPv4 address; names are not looked up here"
+        "bad.yaml:4:12: 'localhost' is not a literal IPv4 address; only `discovery` looks names up"
         " (did you mean 127.0.0.1?)",
         "bad.yaml:5:3: unknown key 'adress' (did you mean 'address'?)",
         "bad.yaml:6:29: unknown cluster 'ap' (did you mean 'app'?)",
@@ -45,7 +45,7 @@ def test_every_mistake_is_found_at_once(tmp_path: Path, bad: str, registry: Regi
         "bad.yaml:21:39: expected a whole number from 200 to 599, found 'yes'",
         "bad.yaml:24:14: expected one of round_robin, least_request, random, ring_hash, maglev,"
         " found 'ring-hash' (did you mean 'ring_hash'?)",
-        "bad.yaml:25:3: 'health_checks' is not supported yet",
+        "bad.yaml:25:3: 'drain' is not supported yet",
         "bad.yaml:26:47: expected a whole number from 1 to 1000000, found 0",
     ]
 

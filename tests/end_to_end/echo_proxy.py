@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from trioproxy.drain.lifetime import Cause
     from trioproxy.server.generation import Generation
     from trioproxy.server.plane import Identity
+    from trioproxy.upstream.accusations import Accusation
+    from trioproxy.upstream.member import Member
 
 
 log = logging.getLogger("trioproxy.echo")
@@ -96,6 +98,9 @@ class Echo:
         with trio.move_on_after(seconds):
             await self.emptied()
 
+    def close(self, number: int) -> None:
+        self.told.append(f"close {number}")
+
     async def emptied(self) -> None:
         while self.active:
             self.empty = trio.Event()
@@ -106,6 +111,12 @@ class Echo:
 
     def set_health(self, *, failed: bool) -> None:
         self.told.append(f"health {'failed' if failed else 'ok'}")
+
+    def set_hosts(self, cluster: str, members: Sequence[Member]) -> None:
+        self.told.append(f"{cluster} has {len(members)} hosts")
+
+    async def accusation(self) -> Accusation:
+        await trio.sleep_forever()
 
     def report(self) -> dict[str, object]:
         return {"pid": os.getpid(), "served": self.served, "told": self.told}

@@ -11,17 +11,29 @@ import trio
 import trio.testing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    Mood = Callable[[trio.SocketStream, bytes, bytes], Awaitable[None]]
 
 PATIENCE = 20.0  # seconds
 
 
+async def well(stream: trio.SocketStream, head: bytes, body: bytes) -> None:
+    """Answer a request as a healthy member does."""
+    await stream.send_all(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+
+
 class Flock:
-    """Each member answers every request with its number."""
+    """Each member answers every request with its number, unless another one of `moods` has it.
+
+    `connections` counts those that each member has accepted.
+    """
 
     def __init__(self, nursery: trio.Nursery, port: int) -> None:
         self.port = port
         self.living: dict[int, trio.CancelScope] = {}
+        self.moods: dict[int, Mood] = {}
+        self.connections: Counter[int] = Counter()
         self._nursery = nursery
 
     def name(self, number: int) -> str:
@@ -43,15 +55,15 @@ class Flock:
         listeners = await trio.open_tcp_listeners(self.port, host=f"127.0.0.{number}")
 
         async def answer(stream: trio.SocketStream) -> None:
-            with suppress(trio.BrokenResourceError):
+            self.connections[number] += 1
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 received = b""
                 async for data in stream:
                     received += data
                     while b"\r\n\r\n" in received:
-                        _, _, received = received.partition(b"\r\n\r\n")
-                        body = str(number).encode()
-                        head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\n\r\n"
-                        await stream.send_all(head.encode() + body)
+                        head, _, received = received.partition(b"\r\n\r\n")
+                        mood = self.moods.get(number, well)
+                        await mood(stream, head, str(number).encode())
 
         with trio.CancelScope() as self.living[number]:
             task_status.started()

@@ -95,6 +95,14 @@ async def test_a_cold_start_waits_for_its_hosts(site: Site) -> None:
         assert await get_soon(instance.ports["web"]) == (200, "2")
 
 
+def test_a_start_that_waits_can_be_called_off(site: Site) -> None:
+    site.configure(web(), clusters=[found({"file": {"path": "missing.yaml"}})])
+    instance = site.start()
+    assert "missing.yaml: No such file" in instance.wait_for("waiting for cluster app: ")
+    instance.signal(signal.SIGTERM)
+    assert instance.wait_gone() == 0
+
+
 async def test_a_child_that_does_not_find_its_hosts(site: Site) -> None:
     """A32: with discovery. The parent serves on, and nobody notices."""
     parent = await trio.to_thread.run_sync(site.serve)

@@ -42,6 +42,26 @@ async def test_requests_come_through_and_the_end_is_told(
         assert agreed.items() <= proxy.counted(SSL).items()
 
 
+async def test_the_log_tells_what_was_agreed_on(serving: Serving, authority: Authority) -> None:
+    log = (
+        '{path: $log, format: json, fields: {name: "%REQUESTED_SERVER_NAME%",'
+        ' version: "%DOWNSTREAM_TLS_VERSION%", cipher: "%DOWNSTREAM_TLS_CIPHER%"}}'
+    )
+    manager = f"{{stat_prefix: web, access_log: {log}, routes: [{DIRECT}]}}"
+    text = f"""
+listeners:
+- name: web
+  address: 127.0.0.1:0
+  {terms(authority.issue("example.org"))}
+  filters: [{{http_connection_manager: {manager}}}]
+"""
+    async with serving(text) as proxy, secured(proxy, authority.client()) as client:
+        await ask(client)
+        cipher = client.cipher()
+    agreed = {"name": "example.org", "version": "TLSv1.3", "cipher": cipher[0]}
+    assert proxy.log == [agreed]
+
+
 async def test_a_redirect_keeps_the_scheme(serving: Serving, authority: Authority) -> None:
     tls = terms(authority.issue("example.org"))
     routes = "{match: {prefix: /}, redirect: {path: /new}}"

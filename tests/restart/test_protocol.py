@@ -12,7 +12,7 @@ import pytest
 
 from trioproxy.restart import packets, protocol
 from trioproxy.restart.wire import encode
-from trioproxy.server import as_child, as_parent
+from trioproxy.server import as_child, as_parent, search
 
 PAGE = (Path(__file__).parents[2] / "docs" / "hot-restart-protocol.md").read_text()
 SIDES = {"Child to parent": protocol.ToParent, "Parent to child": protocol.ToChild}
@@ -26,6 +26,7 @@ SEQUENCE = [
     protocol.Wait,
     protocol.Draining,
     protocol.Progress,
+    protocol.Close,
     protocol.Terminate,
 ]
 
@@ -78,8 +79,9 @@ def test_the_drawing_shows_every_message_in_turn() -> None:
     names = {kind.__name__ for union in SIDES.values() for kind in get_args(union)}
     drawn = re.findall(r"─ (\w+) ─", drawing)
     assert drawn == [kind.__name__ for kind in SEQUENCE]
-    assert names - set(drawn) == {"Refused"}
+    assert names - set(drawn) == {"Refused", "GiveUp"}
     assert "`Refused`" in drawing
+    assert "`GiveUp`" in drawing
 
 
 def test_the_example_is_a_message() -> None:
@@ -99,7 +101,7 @@ def test_features_are_listed() -> None:
         f"at most {packets.MOST_FDS} descriptors",
         f"at most {packets.LARGEST_MESSAGE // 2**20} MiB",
         f"at most {packets.LARGEST_CREW} descriptors",
-        f"| somebody at the control socket | {as_child.SEARCH:g},",
+        f"| somebody at the control socket | {search.SEARCH:g},",
         f"| what it said there, and {as_child.GRACE:g} |",
         f"| Hello | {as_parent.PATIENCE:g} |",
         f"| `init_timeout` of Hello, and {as_parent.PATIENCE:g} |",

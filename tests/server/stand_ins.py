@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from trioproxy.server.worker import live
+from trioproxy.upstream.accusations import Accusations
 
 if TYPE_CHECKING:
     import socket
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from trioproxy.drain.lifetime import Cause
     from trioproxy.server.log import ProcessLog
     from trioproxy.server.plane import Identity, OpenPlane
+    from trioproxy.upstream.accusations import Accusation
     from trioproxy.upstream.member import Member
 
 
@@ -27,6 +29,7 @@ class Diary:
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
         self.told: list[str] = []
+        self.accusations = Accusations()
         self.leaving = trio.Event()
         self.empty = trio.Event()
 
@@ -54,6 +57,9 @@ class Diary:
     def close_listeners(self) -> None:
         self.told.append("close listeners")
 
+    def close(self, number: int) -> None:
+        self.told.append(f"close {number}")
+
     async def emptied(self) -> None:
         await self.empty.wait()
 
@@ -77,6 +83,9 @@ class Diary:
 
     def set_hosts(self, cluster: str, members: Sequence[Member]) -> None:
         self.told.append(f"{cluster} has {', '.join(each.address for each in members)}")
+
+    async def accusation(self) -> Accusation:
+        return await self.accusations.next()
 
     def report(self) -> dict[str, object]:
         return {"told": self.told}

@@ -15,6 +15,7 @@ from trioproxy.restart.channel import Channel, channel_pair
 from trioproxy.server.messages import (
     FROM_WORKER,
     TO_WORKER,
+    Accuse,
     Failed,
     Gather,
     Ping,
@@ -24,6 +25,7 @@ from trioproxy.server.messages import (
 )
 from trioproxy.server.process import BEAT, DEAD, MISSED, SILENT, Process
 from trioproxy.stats.server import WatchdogStats
+from trioproxy.upstream.monitor import EjectionType
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -52,11 +54,18 @@ def watchdog(writer: Writer) -> WatchdogStats:
 
 
 @pytest.fixture
-async def ends(watchdog: WatchdogStats) -> AsyncIterator[tuple[Process, TaskChild, Worker]]:
+def accused() -> list[tuple[str, str, EjectionType]]:
+    return []
+
+
+@pytest.fixture
+async def ends(
+    watchdog: WatchdogStats, accused: list[tuple[str, str, EjectionType]]
+) -> AsyncIterator[tuple[Process, TaskChild, Worker]]:
     ours, theirs = channel_pair()
     child = TaskChild(4711)
     with Channel(ours, FROM_WORKER) as main, Channel(theirs, TO_WORKER) as worker:
-        process = Process(0, main, child, watchdog)  # type: ignore[arg-type]
+        process = Process(0, main, child, watchdog, lambda *said: accused.append(said))  # type: ignore[arg-type]
         yield process, child, Worker(worker)
 
 
@@ -70,6 +79,16 @@ async def test_readiness_and_reasons_are_heard(ends: Ends, nursery: trio.Nursery
     await worker.say(Ready())
     await process.ready.wait()
     assert process.failure == "no luck"
+
+
+async def test_accusations_are_passed_on(
+    ends: Ends, accused: list[tuple[str, str, EjectionType]], nursery: trio.Nursery
+) -> None:
+    process, _, worker = ends
+    nursery.start_soon(process.watch)
+    await worker.say(Accuse("app", "127.0.0.1:80", "CONSECUTIVE_5XX"))
+    await trio.testing.wait_all_tasks_blocked()
+    assert accused == [("app", "127.0.0.1:80", EjectionType.CONSECUTIVE_5XX)]
 
 
 async def test_reports_find_who_asked(ends: Ends, nursery: trio.Nursery) -> None:

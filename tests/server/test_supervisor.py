@@ -26,6 +26,7 @@ from trioproxy.server.messages import (
 )
 from trioproxy.server.place import FIRST_PAUSE, LONGEST_PAUSE, PROVEN, StartFailed
 from trioproxy.upstream.member import Member, pack
+from trioproxy.upstream.monitor import EjectionType
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -47,6 +48,18 @@ async def test_all_are_ready_when_start_returns(
         0: {"told": ["start with 1 x web, 1 x db"]},
         1: {"told": ["start with 1 x web, 1 x db"]},
     }
+
+
+async def test_accusations_of_all_workers_are_heard(
+    supervisor: Supervisor, diaries: Diaries, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    heard: list[tuple[str, str, EjectionType]] = []
+    supervisor.accuse = lambda *said: heard.append(said)
+    await supervisor.start(nursery)
+    for place, diary in enumerate(diaries.all):
+        diary.accusations("app", f"host {place}", EjectionType.CONSECUTIVE_5XX)
+    await trio.testing.wait_all_tasks_blocked()
+    assert sorted(host for _, host, _ in heard) == ["host 0", "host 1"]
 
 
 async def start_failure(supervisor: Supervisor) -> str:

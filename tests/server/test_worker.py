@@ -14,6 +14,7 @@ from trioproxy.restart.channel import Channel, PeerGone, channel_pair
 from trioproxy.server.messages import (
     FROM_WORKER,
     Accept,
+    Accuse,
     Drain,
     Failed,
     Gather,
@@ -33,6 +34,7 @@ from trioproxy.server.messages import (
 )
 from trioproxy.server.worker import live
 from trioproxy.upstream.member import Member, pack
+from trioproxy.upstream.monitor import EjectionType
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -156,6 +158,12 @@ async def test_it_hears_of_hosts_however_many(started: Main, diaries: Diaries) -
     app, db = diaries.last.told
     assert app.count(",") == 999
     assert db == "db has 10.0.0.0:80, 10.0.0.1:80"
+
+
+async def test_it_passes_accusations_on(started: Main, diaries: Diaries) -> None:
+    assert await started.hear() == Ready()
+    diaries.last.accusations("app", "127.0.0.1:80", EjectionType.CONSECUTIVE_5XX)
+    assert await started.hear() == Accuse("app", "127.0.0.1:80", "CONSECUTIVE_5XX")
 
 
 async def test_it_leaves_as_soon_as_it_is_empty(started: Main, diaries: Diaries) -> None:

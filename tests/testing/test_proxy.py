@@ -185,3 +185,16 @@ async def test_a_file(tmp_path: Path) -> None:
     path.write_text(BOTH)
     async with open_proxy(path) as proxy:
         assert await ask(await proxy.connect()) == "old"
+
+
+async def test_a_cluster_that_would_be_discovered_has_a_stand_in_or_no_hosts() -> None:
+    found = "discovery: {strict_dns: {address: app.internal:80}}"
+    clusters = f"clusters: [{{name: far, {found}}}, {{name: own, {found}}}]"
+    listeners = [LINES % "far", (LINES % "own").replace("lines", "more").replace("7000", "7001")]
+    text = "\n".join([DRAIN, "listeners:", *listeners, clusters])
+    async with open_upstream(echo) as port, open_proxy(text, {"far": port}) as proxy:
+        there = await proxy.connect("lines")
+        await there.send_all(b"hello")
+        assert await there.receive_some() == b"hello"
+        nobody = await proxy.connect("more")
+        assert await nobody.receive_some() == b""

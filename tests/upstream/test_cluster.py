@@ -128,7 +128,7 @@ async def test_a_host_that_stays_keeps_what_it_has(serving: Serving) -> None:
         ill = attrs.evolve(member, weight=7, flags=(FAILED_ACTIVE_HC,))
         cluster.update([ill])
         assert cluster.hosts == [before]
-        assert (before.weight, before.healthy) == (7, False)
+        assert (before.member.weight, before.healthy) == (7, False)
         cluster.update([member])
         await proxy.play(ANSWERED)
         assert cluster.hosts == [before]

@@ -7,6 +7,7 @@ import pytest
 from trioproxy.stats.reader import Reader
 from trioproxy.stats.region import Region
 from trioproxy.stats.table import RegionFull
+from trioproxy.stats.upstream import HostStats
 from trioproxy.upstream import figures
 from trioproxy.upstream.figures import HostFigures
 
@@ -37,7 +38,7 @@ def totals(region: Region) -> dict[str, int]:
 
 
 def test_a_host_that_returns_counts_on(region: Region, writer: Writer) -> None:
-    hosts = HostFigures(writer, "app")
+    hosts = HostFigures(writer, "app", HostStats)
     hosts.of(A).rq_total.add()
     assert hosts.of(B) is not hosts.of(A)
     hosts.of(A).rq_total.add()
@@ -48,7 +49,7 @@ def test_after_very_many_hosts_the_later_ones_share(
     region: Region, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(figures, "MOST", 1)
-    hosts = HostFigures(writer, "app")
+    hosts = HostFigures(writer, "app", HostStats)
     for key in (A, B, C):
         hosts.of(key).rq_total.add()
     assert totals(region) == {
@@ -63,7 +64,7 @@ def test_where_there_is_no_room_for_names_hosts_are_served_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    hosts = HostFigures(writer, "app")
+    hosts = HostFigures(writer, "app", HostStats)
 
     def no_room(wanted: object) -> None:
         raise RegionFull("no room for 8 more names of statistics")

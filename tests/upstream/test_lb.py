@@ -10,6 +10,7 @@ from backends import DEGRADED, ILL, backends, keys, near, numbered, zone
 from trioproxy.config.balancing import SlowStart
 from trioproxy.config.cluster import Policy
 from trioproxy.upstream.lb import Wish
+from trioproxy.upstream.member import FAILED_ACTIVE_HC, PENDING_ACTIVE_HC
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,6 +154,19 @@ def test_no_host_to_offer(scene: Callable[..., Scene], policy: str) -> None:
 
 
 @EVERY
+def test_a_host_that_was_not_checked_yet_gets_nothing_even_in_a_panic(
+    scene: Callable[..., Scene], policy: str
+) -> None:
+    hosts = backends(1, 1)
+    hosts[0].fare(FAILED_ACTIVE_HC, PENDING_ACTIVE_HC)
+    hosts[1].fare(FAILED_ACTIVE_HC)
+    app = scene(policy, hosts)
+    assert app.counts(20).keys() == {"b"}
+    app.update(hosts[:1])
+    assert app.lb.pick() is None
+
+
+@EVERY
 def test_a_single_host_is_always_it(scene: Callable[..., Scene], policy: str) -> None:
     assert set(scene(policy, backends(3)).names(20)) == {"a"}
 
@@ -202,6 +216,18 @@ def test_tables_are_made_anew_a_little_at_a_time(scene: Callable[..., Scene], po
     assert app.finish() == 0, "nothing changed"
     app.update(hosts[1:])
     assert app.finish() > 5
+
+
+@HASHING
+def test_a_priority_that_steps_in_stalls_nobody(scene: Callable[..., Scene], policy: str) -> None:
+    first, later = backends(1), numbered(200, priority=1)
+    app = scene(policy, [*first, *later])
+    first[0].fare(*ILL)
+    app.update([*first, *later])
+    meanwhile = app.owners(keys(20))
+    assert app.owners(keys(20)) == meanwhile, "keys have their hosts at once"
+    assert app.finish() > 5
+    assert "a" not in {*meanwhile, *app.owners(keys(20))}
 
 
 @HASHING

@@ -26,6 +26,7 @@ def failure(status: str, detail: str) -> str:
         """
 
 
+HASHED = "hash_policy: [{source_ip: true}],"
 ASK = "client >> GET / HTTP/1.1 | host: a |"
 NO_CONTENT = "HTTP/1.1 204 No Content |"
 TIMED_OUT = failure("504 Gateway Timeout", "upstream request timeout")
@@ -302,6 +303,25 @@ async def test_a_try_has_its_own_time(serving: Serving) -> None:
         assert proxy.counter("cluster.app.upstream_rq_retry_success") == 1
 
 
+@pytest.mark.parametrize("predicate", ["previous_hosts", "none"])
+async def test_where_a_further_try_is_made(serving: Serving, predicate: str) -> None:
+    route = retry("5xx", f"retry_host_predicate: {predicate}") + HASHED
+    yaml = http(route=route, cluster="lb_policy: maglev", endpoints=TWO)
+    async with serving(yaml) as proxy:
+        await proxy.play(ASK)
+        heard, other = await asked_first(proxy)
+        again = heard if predicate == "none" else other
+        await proxy.play(
+            f"""
+            {heard} << GET / HTTP/1.1 | host: a |
+            {heard} >> HTTP/1.1 503 Busy | content-length: 0 |
+            {again} << GET / HTTP/1.1 | host: a |
+            {again} >> {NO_CONTENT}
+            client << {NO_CONTENT}
+            """
+        )
+
+
 async def test_tries_that_all_take_too_long(serving: Serving) -> None:
     route = retry("per_try_timeout", "per_try_timeout: 40ms") + "timeout: 1s"
     async with serving(http(route=route)) as proxy:
@@ -449,6 +469,23 @@ async def test_a_budget_is_a_share_of_the_requests_in_flight(serving: Serving) -
             client#5 << HTTP/1.1 503 Busy | content-length: 0 |
             """
         )
+        assert proxy.counter("cluster.app.upstream_rq_retry_overflow") == 1
+
+
+async def test_a_cluster_has_a_budget_for_all_its_routes(serving: Serving) -> None:
+    budget = "retry_budget: {budget_percent: 1%, min_retry_concurrency: 2}"
+    breakers = f"circuit_breakers: {{max_retries: 0, {budget}}}"
+    async with serving(http(route=retry("5xx"), cluster=breakers)) as proxy:
+        await all_fail_once(proxy, range(1, 3))
+        await proxy.play(
+            """
+            client#3 >> GET /3 HTTP/1.1 | host: a |
+            origin#3 << GET /3 HTTP/1.1 | host: a |
+            origin#3 >> HTTP/1.1 503 Busy | content-length: 0 |
+            client#3 << HTTP/1.1 503 Busy | content-length: 0 |
+            """
+        )
+        assert proxy.counter("cluster.app.upstream_rq_retry") == 2
         assert proxy.counter("cluster.app.upstream_rq_retry_overflow") == 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from trioproxy.accesslog.record import Record
+from trioproxy.accesslog.record import Agreed, Record
 from trioproxy.accesslog.start_time import ISO_8601, compile_start_time
 
 if TYPE_CHECKING:
@@ -120,6 +120,11 @@ def _port(address: str | None) -> int | None:
     return int(address.rpartition(":")[2])
 
 
+def _cipher(tls: Agreed | None) -> str | None:
+    agreed = tls.cipher() if tls else None
+    return agreed[0] if agreed else None
+
+
 def _constants(origin: Origin) -> dict[str, Get]:
     return {
         "HOSTNAME": lambda *_: origin.hostname,
@@ -152,6 +157,8 @@ PLAIN: dict[str, Get] = {
     ),
     "CONNECTION_ID": lambda record, *_: record.connection_id,
     "REQUESTED_SERVER_NAME": lambda record, *_: record.server_name,
+    "DOWNSTREAM_TLS_VERSION": lambda record, *_: record.tls.version() if record.tls else None,
+    "DOWNSTREAM_TLS_CIPHER": lambda record, *_: _cipher(record.tls),
     "DOWNSTREAM_REMOTE_ADDRESS": lambda record, *_: record.downstream_remote,
     "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": lambda record, *_: _ip(record.downstream_remote),
     "DOWNSTREAM_REMOTE_PORT": lambda record, *_: _port(record.downstream_remote),

@@ -33,7 +33,14 @@ class RequestHead(Head, Protocol):
     def scheme(self) -> str: ...
 
 
-HEADS = frozenset({"request", "response"})
+class Agreed(Protocol):
+    """What was agreed on by TLS, as far as the log reads it: an `ssl.SSLObject`."""
+
+    def version(self) -> str | None: ...
+    def cipher(self) -> tuple[str, str, int] | None: ...
+
+
+NOT_TEXT = frozenset({"request", "response", "tls"})
 MOMENTS = frozenset({"started", "request_received", "response_started", "ended"})
 
 
@@ -81,6 +88,7 @@ class Record:
     downstream_local: str | None = None
     server_name: str | None = None
     """What TLS asked for (SNI)."""
+    tls: Agreed | None = None
 
     cluster: str | None = None
     upstream_host: str | None = None
@@ -94,14 +102,14 @@ class Record:
     def facts(self, now: float) -> dict[str, object]:
         """Return what is known, fit for JSON, for another process; moments become ages.
 
-        The heads are left out. `now` is the moment on the monotonic clock.
+        The heads and TLS are left out. `now` is the moment on the monotonic clock.
         """
         found: dict[str, object] = {}
         for name in NAMES:
             value = getattr(self, name)
             if name in MOMENTS:
                 found[name] = None if value is None else now - value
-            elif name not in HEADS:
+            elif name not in NOT_TEXT:
                 found[name] = value
         return found
 
@@ -114,7 +122,7 @@ class Record:
             if name in MOMENTS:
                 if is_number(value):
                     setattr(record, name, now - value)
-            elif name not in HEADS and (default is None or type(value) is type(default)):
+            elif name not in NOT_TEXT and (default is None or type(value) is type(default)):
                 setattr(record, name, value)
         return record
 

@@ -11,10 +11,3 @@ if TYPE_CHECKING:
 def label(address: Address) -> str:
     """Return an address as Envoy writes it in lines: a Unix one is its bare path."""
     return address.path or str(address)
-
-
-def structured(address: Address) -> dict[str, object]:
-    """Return an address as Envoy writes it in JSON."""
-    if address.path:
-        return {"pipe": {"path": address.path}}
-    return {"socket_address": {"address": address.host, "port_value": address.port}}

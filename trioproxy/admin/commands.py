@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING
 
 from starlette.background import BackgroundTask
@@ -47,6 +48,16 @@ async def cancel_drain(view: View, query: Query) -> Response:
         raise BadQuery("expected cancel; to drain, POST to /drain_listeners")
     log.info("the drain is cancelled by request")
     await view.instance.cancel_drain()
+    return ok()
+
+
+async def close_connection(view: View, query: Query) -> Response:
+    """Have one connection leave; raises BadQuery where it is not named as it should be."""
+    match = re.fullmatch(r"(\d{1,9})\.(\d{1,9})\.(\d{1,15})", query.get("id", ""))
+    if match is None:
+        raise BadQuery("expected id=epoch.worker.number, as /generations?format=json says")
+    log.info("connection %s is closed by request", match[0])
+    await view.instance.close_connection(*map(int, match.groups()))
     return ok()
 
 

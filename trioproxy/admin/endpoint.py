@@ -38,12 +38,16 @@ class Reading:
 
 @attrs.frozen
 class Command:
-    """An endpoint that changes something, and therefore must be POSTed to."""
+    """An endpoint that changes something, and therefore must be POSTed to.
+
+    `query` is what its button says; None where one button cannot say it.
+    """
 
     path: str
     meaning: str
     obey: Callable[[View, Query], Awaitable[Response]]
     parameters: Mapping[str, str] = attrs.field(factory=dict)
+    query: str | None = ""
 
     def route(self, view: View) -> Route:
         """Return the route."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from html import escape
 from typing import TYPE_CHECKING
 
 import attrs
 import trio
 from starlette.responses import StreamingResponse
 
+from trioproxy.admin.fragment import COLUMNS, cells_of, fragment, moment, rungs, total
 from trioproxy.admin.responses import HEADERS, as_json, text
+from trioproxy.admin.words import left, sentence
 from trioproxy.config.drain import RUNGS
 from trioproxy.config.units import format_span
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Iterator
 
     from starlette.responses import Response
 
@@ -23,33 +24,60 @@ if TYPE_CHECKING:
     from trioproxy.admin.query import Query
     from trioproxy.admin.view import View
     from trioproxy.drain.policy import Policy
-    from trioproxy.restart.protocol import Listening, Progress
+    from trioproxy.restart.protocol import Attempt, Progress
 
 PAUSE = 1.0  # seconds between two events
-COLUMNS = ("open", "idle", "told", "moving", "next", "last")
-MEANINGS = {
-    "open": "connections",
-    "idle": "between two requests",
-    "told": "told to leave",
-    "moving": "about to move to the next generation",
-    "next": "until the first has to be gone",
-    "last": "until the last has to be gone",
-}
+LAST = 3  # of the connections that leave last, so many are told of in the text
 
 
 async def generations(view: View, query: Query) -> Response:
     """List the generations that serve or leave, with each listener's connections."""
-    found = await view.instance.generations()
+    found, history = await view.instance.generations(), view.instance.history
     if query.get("format") == "json":
         policies = {name: described(policy) for name, policy in drains(view.instance)}
-        return as_json({"generations": [attrs.asdict(each) for each in found], "drain": policies})
+        return as_json(
+            {
+                "generations": [in_json(each) for each in found],
+                "drain": policies,
+                "history": [attrs.asdict(attempt) for attempt in history],
+            }
+        )
     lines = [f"{'':24}" + "".join(f"{column:>8}" for column in COLUMNS)]
-    for each in found:
-        lines.append(f"epoch {each.epoch} {each.phase}")
-        for listener in each.listeners:
-            cells = "".join(f"{cell:>8}" for cell in cells_of(listener))
-            lines.append(f"  {listener.name:<22}{cells}")
+    lines += [line for each in found for line in lines_of(each)]
+    lines += ["starts", *(f"  {line_of(attempt)}" for attempt in history)]
     return text("\n".join(lines) + "\n")
+
+
+def in_json(generation: Progress) -> dict[str, object]:
+    """Return what is known of a generation, with each connection's id and in words."""
+    connections = [
+        {
+            "id": f"{generation.epoch}.{each.worker}.{each.number}",
+            **attrs.asdict(each),
+            "words": sentence(each),
+        }
+        for each in generation.connections
+    ]
+    return {**attrs.asdict(generation), "left": left(generation), "connections": connections}
+
+
+def lines_of(generation: Progress) -> Iterator[str]:
+    """Yield the lines of one generation: itself, its listeners, and who leaves last."""
+    yield f"epoch {generation.epoch} {generation.phase}"
+    if leaving := left(generation):
+        yield f"  {leaving}"
+    for listener in generation.listeners:
+        yield f"  {listener.name:<22}" + "".join(f"{cell:>8}" for cell in cells_of(listener))
+        for speaking in listener.protocols:
+            yield f"    {speaking.protocol:<20}{total(speaking):>8,}  {rungs(speaking)}".rstrip()
+    if leaving:
+        yield from (f"  last: {sentence(each)}" for each in generation.connections[:LAST])
+
+
+def line_of(attempt: Attempt) -> str:
+    """Say what became of a start."""
+    when, seconds = moment(attempt.at), f"{attempt.seconds:.2f} s"
+    return f"{when}  epoch {attempt.epoch:<5}{seconds:>9}  {attempt.outcome}"
 
 
 def live(view: View, query: Query) -> Response:
@@ -60,34 +88,9 @@ def live(view: View, query: Query) -> Response:
 async def events(instance: Instance) -> AsyncGenerator[str]:
     """Yield an event a second."""
     while True:
-        yield f"data: {json.dumps(fragment(await instance.generations()))}\n\n"
+        piece = fragment(await instance.generations(), instance.history)
+        yield f"data: {json.dumps(piece)}\n\n"
         await trio.sleep(PAUSE)
-
-
-def fragment(found: Sequence[Progress]) -> str:
-    """Return the table of all generations as HTML."""
-    head = "".join(f'<th title="{MEANINGS[column]}">{column}</th>' for column in COLUMNS)
-    rows = "\n".join(row for each in found for row in rows_of(each))
-    return f'<div class="scroll"><table>\n<tr><th></th>{head}</tr>\n{rows}\n</table></div>'
-
-
-def rows_of(generation: Progress) -> Iterator[str]:
-    """Yield the rows of one generation: itself, then its listeners."""
-    title = escape(f"epoch {generation.epoch}, {generation.phase}")
-    yield f'<tr><th colspan="{len(COLUMNS) + 1}">{title}</th></tr>'
-    for listener in generation.listeners:
-        cells = "".join(f"<td>{cell}</td>" for cell in cells_of(listener))
-        yield f"<tr><td>{escape(listener.name)}</td>{cells}</tr>"
-
-
-def cells_of(listener: Listening) -> Iterator[str]:
-    """Yield what stands in each column."""
-    for column in COLUMNS:
-        value = getattr(listener, column)
-        if value is None:
-            yield "-"
-        else:
-            yield f"{value:.0f} s" if column in {"next", "last"} else f"{value:,}"
 
 
 def drains(instance: Instance) -> Iterator[tuple[str, Policy]]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from trioproxy.config.address import Address
     from trioproxy.config.options import Options
     from trioproxy.config.server import Config
-    from trioproxy.restart.protocol import Progress
+    from trioproxy.restart.protocol import Attempt, Progress
     from trioproxy.stats.region import Region
     from trioproxy.stats.writer import Writer
 
@@ -77,6 +77,12 @@ class Instance(Protocol):
     def memberships(self) -> Mapping[str, Membership]:
         """The hosts of each cluster, by its name."""
 
+    def success_rates(self, cluster: str, key: str) -> tuple[float, float]:
+        """Return the percentages of a host's tries that had a good answer, and any at all.
+
+        They are -1 where they are not measured.
+        """
+
     def unready(self) -> Mapping[str, str]:
         """Return what is missing to each cluster that the start waits for, by its name."""
 
@@ -84,8 +90,15 @@ class Instance(Protocol):
     def log_levels(self) -> Mapping[str, str]:
         """The level of each component that logs, by name."""
 
+    @property
+    def history(self) -> Sequence[Attempt]:
+        """What became of the latest attempts to start a generation, the oldest first."""
+
     async def generations(self) -> Sequence[Progress]:
         """Return what this generation's connections do, and those of one that leaves."""
+
+    async def close_connection(self, epoch: int, worker: int, number: int) -> None:
+        """Have a connection leave at once, if it is still there. Raises TooLate."""
 
     async def set_log_level(self, level: str, component: str) -> None:
         """Have every process log `component`, or everything where it is empty, from `level` on."""

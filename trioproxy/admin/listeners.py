@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trioproxy.admin.address import label, structured
+from trioproxy.admin.address import label
 from trioproxy.admin.responses import as_json, text
 
 if TYPE_CHECKING:
@@ -20,6 +20,6 @@ def listeners(view: View, query: Query) -> Response:
     if query.get("format") != "json":
         return text("".join(f"{name}::{label(addresses[name])}\n" for name in addresses))
     statuses = [
-        {"name": name, "local_address": structured(address)} for name, address in addresses.items()
+        {"name": name, "local_address": address.structured} for name, address in addresses.items()
     ]
     return as_json({"listener_statuses": statuses})

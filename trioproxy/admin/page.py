@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from trioproxy import __version__
 from trioproxy.admin.address import label
 from trioproxy.admin.endpoint import Command, Reading
-from trioproxy.admin.generations import fragment
+from trioproxy.admin.fragment import fragment, scroll
 from trioproxy.admin.instance import State
 from trioproxy.admin.responses import SCRIPT
+from trioproxy.admin.words import duration
 from trioproxy.stats.family import sanitized
 
 if TYPE_CHECKING:
@@ -44,12 +45,16 @@ def page(view: View, endpoints: Sequence[Endpoint], generations: Sequence[Progre
         **{"class": "live" if instance.state is State.LIVE else ""},
         subtitle=escape(subtitle(instance)),
         figures="\n".join(map(figure, *zip(*figures(instance, snapshot), strict=True))),
-        generations=fragment(generations),
+        generations=fragment(generations, instance.history),
         script=SCRIPT,
         listeners=table(LISTENER_COLUMNS, listener_rows(instance, snapshot)),
         clusters=table(CLUSTER_COLUMNS, cluster_rows(instance, snapshot)),
         readings="\n".join(link(each) for each in endpoints if isinstance(each, Reading)),
-        commands="\n".join(button(each) for each in endpoints if isinstance(each, Command)),
+        commands="\n".join(
+            button(each)
+            for each in endpoints
+            if isinstance(each, Command) and each.query is not None
+        ),
     )
 
 
@@ -76,16 +81,6 @@ def total(values: Mapping[str, int], start: str, end: str) -> int:
     return sum(
         value for name, value in values.items() if name.startswith(start) and name.endswith(end)
     )
-
-
-def duration(seconds: float) -> str:
-    """Say a time by its two largest units."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
-    first = next((index for index, (count, _) in enumerate(parts) if count), 3)
-    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2])
 
 
 def listener_rows(instance: Instance, snapshot: Snapshot) -> Iterator[list[str]]:
@@ -118,9 +113,7 @@ def figure(name: str, value: str) -> str:
 def table(columns: Iterable[str], rows: Iterable[list[str]]) -> str:
     """Return a table as HTML; the first column needs no head."""
     head = "".join(f"<th>{escape(name)}</th>" for name in ("", *columns))
-    lines = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows]
-    body = "\n".join(f"<tr>{line}</tr>" for line in lines)
-    return f'<div class="scroll"><table>\n<tr>{head}</tr>\n{body}\n</table></div>'
+    return scroll(head, ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows))
 
 
 def link(endpoint: Reading) -> str:
@@ -132,5 +125,6 @@ def link(endpoint: Reading) -> str:
 def button(endpoint: Command) -> str:
     """Return the button that POSTs to an endpoint as HTML."""
     path, meaning = escape(endpoint.path), escape(endpoint.meaning)
+    path += f"?{endpoint.query}" if endpoint.query else ""
     form = f'<form method="post" action="{path}"><button>{path}</button></form>'
     return f"<li>{form}<span>{meaning}</span></li>"

@@ -18,11 +18,27 @@ HTML = "text/html; charset=UTF-8"
 JSON = "application/json"
 
 SCRIPT = """
+const live = document.getElementById("live")
+let held = false
+live.onpointerdown = () => { held = true }
+window.onpointerup = window.onpointercancel = () => { held = false }
+live.onsubmit = event => {
+  event.preventDefault()
+  event.submitter.blur()
+  event.submitter.disabled = true
+  fetch(event.target.action, {method: "POST"})
+}
 new EventSource("/live").onmessage = event => {
-  document.getElementById("live").innerHTML = JSON.parse(event.data)
+  if (held || live.querySelector("button:focus")) return
+  const places = [...live.querySelectorAll(".scroll")].map(each => each.scrollLeft)
+  live.innerHTML = JSON.parse(event.data)
+  live.querySelectorAll(".scroll").forEach((each, n) => { each.scrollLeft = places[n] || 0 })
 }
 """
-"""All that the page runs: without it, it is a page that does not move."""
+"""All that the page runs: without it, it is a page that does not move, and buttons lead away.
+
+Nothing moves under a finger, or under who has come to a button by keyboard.
+"""
 
 PAGE_HEADERS = {
     **HEADERS,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import shutil
 import socket
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn, NotRequired, TypedDict, cast
+
+import attrs
 
 from trioproxy.cli.arguments import UsageError
 from trioproxy.config.address import Address
@@ -21,6 +24,35 @@ if TYPE_CHECKING:
 TIMEOUT = 5.0  # seconds for an answer
 PAUSE = 0.5  # seconds between two looks
 WIDTH = 30  # characters of the progress bar
+
+
+class Listening(TypedDict):
+    """What is needed of a listener in `/generations`."""
+
+    open: int
+    next: NotRequired[float | None]
+
+
+class Generation(TypedDict):
+    """What is needed of a generation; who leaves last is first among the connections."""
+
+    listeners: list[Listening]
+    connections: NotRequired[list[dict[str, str]]]
+
+
+@attrs.frozen
+class Left:
+    """So many connections; the seconds until the first has to be gone; who leaves last, and why."""
+
+    count: int
+    next: float | None = None
+    last: str = ""
+
+    def of(self, before: int) -> str:
+        """Say that in a line."""
+        following = "" if self.next is None else f", next in {self.next:.0f} s"
+        last = f", last {self.last}" if self.last else ""
+        return f"{self.count} of {max(before, self.count)} connections left{following}{last}"
 
 
 class Admin(http.client.HTTPConnection):
@@ -52,10 +84,14 @@ class Admin(http.client.HTTPConnection):
             raise UsageError(f"the admin interface refuses: {body.strip()}")
         return body
 
-    def left(self) -> int:
-        """Return how many connections all its generations have."""
-        found = cast("dict[str, list[dict[str, list[dict[str, int]]]]]", json.loads(self.ask(JSON)))
-        return sum(each["open"] for one in found["generations"] for each in one["listeners"])
+    def left(self) -> Left:
+        """Return what connections all its generations have."""
+        found = cast("list[Generation]", json.loads(self.ask(JSON))["generations"])
+        listeners = [each for generation in found for each in generation["listeners"]]
+        following = [due for each in listeners if (due := each.get("next")) is not None]
+        last = [each["words"] for each in found[-1].get("connections", [])]
+        count = sum(each["open"] for each in listeners)
+        return Left(count, min(following, default=None), last[0] if last else "")
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -80,7 +116,7 @@ def drain(arguments: Sequence[str]) -> int:
     """Have the listeners drained; with `--wait`, return when nobody is left. Raises UsageError."""
     given = parse("drain", arguments)
     admin = Admin(given.admin)
-    before = admin.left()
+    before = admin.left().count
     admin.ask("/drain_listeners", "POST")
     if given.wait:
         wait(admin, before, sys.stdout)
@@ -89,18 +125,23 @@ def drain(arguments: Sequence[str]) -> int:
 
 def wait(admin: Admin, before: int, out: TextIO) -> None:
     """Show how many connections are left until none is: a bar on a terminal, else lines."""
-    shown, left = None, before
-    while left:
-        if left != shown:
-            line = f"{left} of {before} connections left"
-            done = WIDTH * max(before - left, 0) // max(before, 1)
-            bar = f"\r[{'#' * done:<{WIDTH}}] {line}\x1b[K"
-            out.write(bar if out.isatty() else line + "\n")
-            out.flush()
-            shown = left
+    shown = None
+    while (left := admin.left()).count:
+        if out.isatty():
+            out.write(f"\r{bar(left, before)}\x1b[K")
+        elif left.count != shown:
+            out.write(left.of(before) + "\n")
+        out.flush()
+        shown = left.count
         time.sleep(PAUSE)
-        left = admin.left()
     out.write("\r\x1b[Kdrained\n" if out.isatty() else "drained\n")
+
+
+def bar(left: Left, before: int) -> str:
+    """Return a progress bar with what is to be said, no longer than a line of the terminal."""
+    done = WIDTH * max(before - left.count, 0) // max(before, 1)
+    line = f"[{'#' * done:<{WIDTH}}] {left.of(before)}"
+    return line[: shutil.get_terminal_size().columns - 1]
 
 
 def parse(command: str, arguments: Sequence[str]) -> argparse.Namespace:

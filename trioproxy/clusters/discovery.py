@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
+
+import trio
 
 from trioproxy.clusters.finding import Find, Pace, keep_finding
 
@@ -18,19 +19,26 @@ Job: TypeAlias = Callable[[], Awaitable[None]]
 """What goes on beside a cluster for as long as it lives."""
 
 
-def discovery(membership: Membership, config: Discovery, rng: Random) -> Job:
-    """Return what finds the hosts of a cluster and keeps the membership up to date."""
+async def discover(
+    membership: Membership, config: Discovery, rng: Random, importing: trio.CapacityLimiter
+) -> None:
+    """Find the hosts of a cluster and keep the membership up to date, until cancelled.
+
+    What that takes is imported in a thread, while workers start; `importing` has it done by one
+    thread at a time.
+    """
     if config.file is not None:
         from trioproxy.clusters.by_file import keep_reading
 
-        return partial(keep_reading, membership, config.file)
+        return await keep_reading(membership, config.file)
     way = config.http or config.strict_dns or config.logical_dns
     assert way is not None
-    return partial(keep_finding, membership, finder(way), Pace(way.refresh, rng))
+    find = await trio.to_thread.run_sync(finder, way, limiter=importing)
+    await keep_finding(membership, find, Pace(way.refresh, rng))
 
 
 def finder(way: PolledUrl | StrictDns | LogicalDns) -> Find:
-    """Return what looks for hosts in that way."""
+    """Return what looks for hosts in that way; imports what it takes."""
     from trioproxy.config.discovery import PolledUrl, StrictDns
 
     if isinstance(way, PolledUrl):

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
 from trioproxy.clusters.changes import Changes
-from trioproxy.clusters.discovery import discovery
+from trioproxy.clusters.discovery import discover
 from trioproxy.clusters.membership import Membership
+from trioproxy.clusters.outliers import NOT_KNOWN
 from trioproxy.clusters.readiness import shortcomings
+from trioproxy.clusters.watch import Watch
 
 if TYPE_CHECKING:
-    from random import Random
-
     from trioproxy.clusters.discovery import Job
+    from trioproxy.clusters.watch import WatchTools
     from trioproxy.config.cluster import Cluster
-    from trioproxy.stats.writer import Writer
     from trioproxy.upstream.member import Member
+    from trioproxy.upstream.monitor import EjectionType
 
 log = logging.getLogger("trioproxy.clusters")
 
+TOGETHER = 0.02  # seconds in which news are gathered, so that a thousand verdicts are told in a few
 TELL_AGAIN = 1.0  # seconds after which those who were too busy to listen are told again
 
 Tell: TypeAlias = Callable[[str, Sequence["Member"]], Awaitable[bool]]
@@ -35,26 +38,55 @@ Returns whether all of them heard it.
 class ClusterManager:
     """Runs what each cluster needs, in main alone: a worker never resolves or probes."""
 
-    def __init__(
-        self, clusters: Sequence[Cluster], writer: Writer, rng: Random, tell: Tell
-    ) -> None:
+    def __init__(self, clusters: Sequence[Cluster], tell: Tell, tools: WatchTools) -> None:
+        """Raises OSError where an event log cannot be opened."""
         self._changes = Changes()
-        self._rng = rng
         self._tell = tell
-        self.memberships = {each.name: Membership(each, writer, self._changes) for each in clusters}
+        self._tools = tools
+        self.memberships = {each.name: self._membership(each) for each in clusters}
+        self._watches = {name: Watch(each, tools) for name, each in self.memberships.items()}
         # Workers know what is configured: they need not be told.
         self._told = {
             name: each.members if not any(each.reasons(m.key) for m in each.members) else ()
             for name, each in self.memberships.items()
         }
 
+    def _membership(self, cluster: Cluster) -> Membership:
+        checked = bool(cluster.health_checks)
+        return Membership(cluster, self._tools.writer, self._changes, checked=checked)
+
     async def run(self) -> None:
         """Keep the workers informed, until cancelled."""
         async with trio.open_nursery() as nursery:
+            importing = trio.CapacityLimiter(1)
             for membership in self.memberships.values():
-                for job in jobs(membership, self._rng):
+                for job in self._jobs(membership, importing):
                     nursery.start_soon(look_after, membership, job)
             await self._keep_telling()
+
+    def _jobs(self, membership: Membership, importing: trio.CapacityLimiter) -> Iterator[Job]:
+        """Yield what goes on beside a cluster for as long as it lives."""
+        yield from self._watches[membership.name].jobs
+        if (way := membership.config.discovery) is not None:
+            yield partial(discover, membership, way, self._tools.rng, importing)
+
+    def accuse(self, cluster: str, key: str, kind: EjectionType) -> None:
+        """A worker saw a host fail too often in a row."""
+        outliers = self._watches[cluster].outliers
+        if outliers is not None:
+            outliers.accuse(key, kind)
+
+    def success_rates(self, cluster: str, key: str) -> tuple[float, float]:
+        """Return the percentages of a host's tries that had a good answer, and any at all.
+
+        They are -1 where they are not measured.
+        """
+        outliers = self._watches[cluster].outliers
+        return (NOT_KNOWN, NOT_KNOWN) if outliers is None else outliers.rates(key)
+
+    def reopen_logs(self) -> None:
+        """Open the event logs anew by name."""
+        self._tools.logs.reopen()
 
     async def wait_ready(self) -> None:
         """Return when every required cluster is ready, and the workers know."""
@@ -82,7 +114,9 @@ class ClusterManager:
         seen = -1
         while True:
             seen = await self._changes.beyond(seen)
-            if not await self._tell_news():
+            if await self._tell_news():
+                await trio.sleep(TOGETHER)
+            else:
                 await trio.sleep(TELL_AGAIN)
                 seen = -1
 
@@ -91,7 +125,7 @@ class ClusterManager:
         all_heard = True
         for name, membership in self.memberships.items():
             news = membership.members
-            if self._told[name] == news:
+            if news == self._told[name]:
                 continue
             if await self._tell(name, news):
                 self._told[name] = news
@@ -99,12 +133,6 @@ class ClusterManager:
             else:
                 all_heard = False
         return all_heard
-
-
-def jobs(membership: Membership, rng: Random) -> Iterator[Job]:
-    """Yield what goes on beside a cluster for as long as it lives."""
-    if membership.config.discovery is not None:
-        yield discovery(membership, membership.config.discovery, rng)
 
 
 async def look_after(membership: Membership, job: Job) -> None:

@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING
 import attrs
 
 from trioproxy.clusters.changes import Changes
+from trioproxy.clusters.naming import named
 from trioproxy.stats.upstream import DiscoveryStats, MembershipStats
-from trioproxy.upstream.member import FAILED_ACTIVE_HC, PENDING_ACTIVE_HC, member
+from trioproxy.upstream.member import (
+    FAILED_ACTIVE_HC,
+    PENDING_ACTIVE_HC,
+    PENDING_DYNAMIC_REMOVAL,
+    member,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,6 +25,8 @@ if TYPE_CHECKING:
     from trioproxy.upstream.member import Member
 
 log = logging.getLogger("trioproxy.clusters")
+
+MOST_DEPARTED = 1000
 
 AWAITING_CHECK = {FAILED_ACTIVE_HC: "not checked yet", PENDING_ACTIVE_HC: "not checked yet"}
 """How a host begins in a cluster with health checks: it is sent nothing until it passed one."""
@@ -43,8 +51,9 @@ class Membership:
         self.listed = Changes()
         self.failure = ""  # of the last attempt to find hosts
         self.discovered = False
-        self.members: tuple[Member, ...] = ()
-        self._listing: tuple[Member, ...] = ()
+        self._listing: dict[str, Member] = {}
+        self._members: dict[str, Member] = {}
+        self._departed: dict[str, Member] = {}
         self._newcomers = AWAITING_CHECK if checked else {}
         self._marks: dict[str, dict[str, str]] = {}
         self._stats = MembershipStats(writer, cluster.name)
@@ -54,6 +63,19 @@ class Membership:
 
     def __repr__(self) -> str:
         return f"<Membership {self.name} {len(self.members)} hosts>"
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._members
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The hosts with their flags, in the order of the list."""
+        return tuple(self._members.values())
+
+    @property
+    def departed(self) -> tuple[Member, ...]:
+        """The last hosts that left, who may still have connections; the workers do not tell."""
+        return tuple(self._departed.values())
 
     def attempt(self) -> None:
         """Count an attempt to find hosts; `replace` or `fail` says how it ended."""
@@ -86,13 +108,13 @@ class Membership:
         marks = self._marks.get(key)
         if marks is not None and marks.get(flag) != reason:
             marks[flag] = reason
-            self._rebuild()
+            self._set_flags(key)
 
     def clear(self, key: str, flag: str) -> None:
         """Lower one of the flags of a host."""
         marks = self._marks.get(key)
         if marks is not None and marks.pop(flag, None) is not None:
-            self._rebuild()
+            self._set_flags(key)
 
     def reasons(self, key: str) -> Mapping[str, str]:
         """Return why which flags of a host are raised."""
@@ -100,32 +122,59 @@ class Membership:
 
     def _list(self, listing: Iterable[Member]) -> bool:
         """List these; returns whether that is any different from before."""
-        distinct: dict[str, Member] = {}
+        listed: dict[str, Member] = {}
         for each in listing:
-            distinct.setdefault(each.key, each)
-        listed = tuple(distinct.values())
-        if self.discovered and listed == self._listing:
+            listed.setdefault(each.key, each)
+        if self.discovered and [*listed.values()] == [*self._listing.values()]:
             return False
+        if not self.config.endpoints:
+            log.info("cluster %s: %s", self.name, difference(self._listing, listed))
         self.discovered = True
+        self._see_off(self._listing, listed)
         self._listing = listed
-        self._marks = {key: self._marks.get(key, {**self._newcomers}) for key in distinct}
+        self._marks = {key: self._marks.get(key, {**self._newcomers}) for key in listed}
+        self._members = {key: self._flagged(key) for key in listed}
         self._stats.membership_change.add()
-        self._rebuild()
+        self._note()
         self.listed.note()
         return True
 
-    def _rebuild(self) -> None:
-        self.members = tuple(
-            attrs.evolve(each, flags=tuple(sorted({*each.flags, *self._marks[each.key]})))
-            for each in self._listing
-        )
-        self._stats.membership_total.set(len(self.members))
-        self._stats.membership_healthy.set(sum(each.healthy for each in self.members))
-        self._stats.membership_degraded.set(
-            sum(each.healthy and each.degraded for each in self.members)
-        )
+    def _see_off(self, before: Mapping[str, Member], now: Mapping[str, Member]) -> None:
+        leaving = {
+            key: attrs.evolve(each, flags=(PENDING_DYNAMIC_REMOVAL,))
+            for key, each in {**self._departed, **before}.items()
+            if key not in now
+        }
+        self._departed = dict([*leaving.items()][-MOST_DEPARTED:])
+
+    def _set_flags(self, key: str) -> None:
+        self._members[key] = self._flagged(key)
+        self._note()
+
+    def _flagged(self, key: str) -> Member:
+        host = self._listing[key]
+        return attrs.evolve(host, flags=tuple(sorted({*host.flags, *self._marks[key]})))
+
+    def _note(self) -> None:
+        healthy = [each for each in self._members.values() if each.healthy]
+        self._stats.membership_total.set(len(self._members))
+        self._stats.membership_healthy.set(len(healthy))
+        self._stats.membership_degraded.set(sum(each.degraded for each in healthy))
         self.changes.note()
 
     def _what_stays(self) -> str:
         count = len(self.members)
         return f"its {count} hosts stay" if self.discovered else "it has no hosts yet"
+
+
+def difference(before: Mapping[str, Member], now: Mapping[str, Member]) -> str:
+    """Say how many hosts there are, who came, who left and who is not listed as before."""
+    changed = [key for key in before.keys() & now.keys() if before[key] != now[key]]
+    words = [
+        ("came", [key for key in now if key not in before]),
+        ("left", [key for key in before if key not in now]),
+        ("changed", changed),
+    ]
+    return "; ".join(
+        [f"{len(now)} hosts", *(f"{word}: {named(keys)}" for word, keys in words if keys)]
+    )

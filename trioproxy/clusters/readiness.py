@@ -5,13 +5,14 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING
 
+from trioproxy.clusters.naming import named
 from trioproxy.upstream.member import PENDING_ACTIVE_HC
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from trioproxy.clusters.membership import Membership
     from trioproxy.upstream.member import Member
-
-MOST_NAMED = 10  # hosts in one message
 
 
 def shortcomings(membership: Membership) -> str:
@@ -25,7 +26,7 @@ def shortcomings(membership: Membership) -> str:
         return membership.failure or "its hosts are not known yet"
     unchecked = [each for each in membership.members if PENDING_ACTIVE_HC in each.flags]
     if unchecked:
-        return named(membership, unchecked)
+        return accused(membership, unchecked)
     return want_of_health(membership)
 
 
@@ -33,19 +34,20 @@ def want_of_health(membership: Membership) -> str:
     """Say which hosts would have to be healthy, if too few are."""
     total = len(membership.members)
     ill = [each for each in membership.members if not each.healthy]
-    needed = max(1, ceil(membership.config.min_healthy * total))
+    share = round(membership.config.min_healthy * total, 6)  # 7 % of 100 are not 7.000000000000001
+    needed = max(1, ceil(share))
     if total - len(ill) >= needed:
         return ""
     if not total:
         return membership.failure or "it has no hosts"
-    return f"{total - len(ill)} of {total} hosts healthy, {needed} needed: {named(membership, ill)}"
+    return (
+        f"{total - len(ill)} of {total} hosts healthy, {needed} needed: {accused(membership, ill)}"
+    )
 
 
-def named(membership: Membership, hosts: list[Member]) -> str:
+def accused(membership: Membership, hosts: Iterable[Member]) -> str:
     """Return the addresses of some hosts, each with what speaks against it."""
-    said = [f"{each.address} ({', '.join(why(membership, each))})" for each in hosts[:MOST_NAMED]]
-    more = len(hosts) - len(said)
-    return ", ".join([*said, f"and {more} more"] if more else said)
+    return named([f"{each.address} ({', '.join(why(membership, each))})" for each in hosts])
 
 
 def why(membership: Membership, host: Member) -> list[str]:

@@ -73,6 +73,13 @@ class Address:
         return not self.path and self.port == 0
 
     @property
+    def structured(self) -> dict[str, object]:
+        """The address as Envoy writes it in JSON."""
+        if self.path:
+            return {"pipe": {"path": self.path}}
+        return {"socket_address": {"address": self.host, "port_value": self.port}}
+
+    @property
     def stat_name(self) -> str:
         """The name in statistics: `127.0.0.1_80`, `[__1]_80`, or the path."""
         return self.path or str(self).replace(":", "_")
@@ -85,7 +92,7 @@ def _literal(family: socket.AddressFamily, host: str) -> str:
         version = "IPv6" if family == socket.AF_INET6 else "IPv4"
         guess = " (did you mean 127.0.0.1?)" if host == "localhost" else ""
         raise ValueError(
-            f"{host!r} is not a literal {version} address; names are not looked up here{guess}"
+            f"{host!r} is not a literal {version} address; only `discovery` looks names up{guess}"
         ) from None
 
 

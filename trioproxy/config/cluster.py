@@ -7,8 +7,10 @@ import attrs
 from trioproxy.config.balancing import MAGLEV, RING_HASH, Maglev, RingHash, SlowStart, Subsets
 from trioproxy.config.discovery import Discovery
 from trioproxy.config.endpoint import Endpoint, check_localities
+from trioproxy.config.health_check import HealthCheck
 from trioproxy.config.http2 import UPSTREAM, Http2Options
 from trioproxy.config.marks import Count, Declares, Invalid, Name, Range, Unique
+from trioproxy.config.outlier_detection import OutlierDetection
 from trioproxy.config.tls import UpstreamTls
 from trioproxy.config.units import Fraction, Seconds
 
@@ -47,11 +49,7 @@ ALPN = {"http2": ("h2",), "auto": ("h2", "http/1.1")}
 class Cluster:
     """A named group of endpoints with one policy."""
 
-    later: ClassVar[tuple[str, ...]] = (
-        "health_checks",
-        "outlier_detection",
-        "drain",
-    )
+    later: ClassVar[tuple[str, ...]] = ("drain",)
 
     name: Annotated[Name, Declares("cluster"), "What routes and filters call it"]
     endpoints: Annotated[tuple[Endpoint, ...], Unique(("address",)), "Its upstream addresses"] = ()
@@ -75,6 +73,13 @@ class Cluster:
         Policy,
         "How an endpoint is picked; with the last two a route's `hash_policy` decides",
     ] = "round_robin"
+    health_checks: Annotated[
+        tuple[HealthCheck, ...],
+        "How hosts are checked, at most one way; a host gets requests once it has passed",
+    ] = ()
+    outlier_detection: Annotated[
+        OutlierDetection | None, "Which hosts are ejected for how they answer; null: none"
+    ] = None
     ring_hash: Annotated[RingHash, "For `lb_policy: ring_hash`"] = RING_HASH
     maglev: Annotated[Maglev, "For `lb_policy: maglev`"] = MAGLEV
     overprovisioning_factor: Annotated[
@@ -106,6 +111,8 @@ class Cluster:
         if not self.endpoints and not self.discovery:
             raise Invalid("expected endpoints or discovery", "endpoints")
         check_localities(self.endpoints, "endpoints")
+        if len(self.health_checks) > 1:
+            raise Invalid("a cluster has one health check at most", "health_checks")
         if not 1 <= self.overprovisioning_factor <= 100:
             raise Invalid("expected a number from 1 to 100", "overprovisioning_factor")
         if self.tls is not None and self.tls.needs_name:

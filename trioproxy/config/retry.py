@@ -42,6 +42,15 @@ class Retry:
     ]
     attempts: Annotated[int, Range(1, 100), "Tries after the first one, at most"] = 1
     per_try_timeout: Annotated[Seconds | None, "One try's share of the route's timeout"] = None
+    hedge_on_per_try_timeout: Annotated[
+        bool,
+        "A try that takes so long goes on, and another one is made beside it, whatever `on` says;"
+        " the first answer that is not to be tried again is taken",
+    ] = False
+    retry_host_predicate: Annotated[
+        Literal["previous_hosts", "none"],
+        "Hosts that a further try is not made at, while there are others",
+    ] = "previous_hosts"
     budget: Annotated[
         Fraction | None,
         "Retries in flight as a share of the requests in flight, 3 at least, all workers together;"
@@ -53,5 +62,7 @@ class Retry:
     ] = ()
 
     def __attrs_post_init__(self) -> None:
+        if self.hedge_on_per_try_timeout and not self.per_try_timeout:
+            raise Invalid("expected a per_try_timeout, too", "hedge_on_per_try_timeout")
         if bool(self.status_codes) != ("retriable_status_codes" in self.on):
             raise Invalid("status_codes and on: [retriable_status_codes] belong together")

@@ -151,6 +151,7 @@ class Lifetime:
         self._sweep.timed.discard(self)
         for alarm in self._alarms or ():
             self._sweep.timed.discard(alarm)
+        self._alarms = self.mover = self.spoken_to = None  # they know who has the lifetime
         assert self._scope is not None
         return self._scope.__exit__(kind, error, traceback) if self._enters else None
 

@@ -25,11 +25,12 @@ class Connection:
     """One client's connection: its transport, its lifetime and where it comes from.
 
     `remote` and `local` are `ip:port`, `[ip]:port` or a path; `remote_ip` is the bare address,
-    empty for Unix sockets. `inheritance` is what came with it, if another generation had it
-    before, and `moved` tells that another one has it now. `scheme` is what the client speaks to
-    us, as `x-forwarded-proto` says it; `tls` knows what was agreed on where that is TLS, and
-    `server_name` is the name that it asked for by TLS, if that was looked at; `certified` is what
-    `x-forwarded-client-cert` says of its certificate, None before that was asked for.
+    empty for Unix sockets. `protocol` is what the client speaks, in words. `inheritance` is what
+    came with it, if another generation had it before; `moved` tells that another one has it now.
+    `scheme` is what the client speaks to us, as `x-forwarded-proto` says it; `tls` knows what was
+    agreed on where that is TLS, and `server_name` is the name that it asked for by TLS, as far
+    as we know; `certified` is what `x-forwarded-client-cert` says of its certificate, None before
+    that was asked for.
     """
 
     __slots__ = (
@@ -42,6 +43,7 @@ class Connection:
         "listener",
         "moved",
         "peer",
+        "protocol",
         "remote",
         "scheme",
         "server_name",
@@ -64,6 +66,7 @@ class Connection:
         self.peer = peer
         self.remote = address_text(peer)
         self.listener = listener
+        self.protocol = "TCP"
         self.id = number
         self.inheritance = inheritance
         self.moved = False

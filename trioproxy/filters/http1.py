@@ -10,15 +10,13 @@ import trio
 from trioproxy.accesslog.record import Record
 from trioproxy.codec.errors import MalformedMessage
 from trioproxy.codec.messages import Response
-from trioproxy.codec.websocket import FrameTracker
 from trioproxy.drain.lifetime import Stand
-from trioproxy.errors import DownstreamClosed, DownstreamProtocolError, ProxyError
+from trioproxy.errors import DownstreamClosed, DownstreamProtocolError
 from trioproxy.filters.exchange import Exchange, reason_phrase
-from trioproxy.filters.goodbye import Goodbye
 from trioproxy.filters.handover import Moving
 from trioproxy.filters.http1_response import ResponseWriter
-from trioproxy.filters.offer import HTTP1, TUNNEL, Offer, to_bytes
-from trioproxy.filters.tunnel import SocketTunnel
+from trioproxy.filters.http1_resume import resume
+from trioproxy.filters.offer import HTTP1, TUNNEL, Offer
 from trioproxy.reactor.epoll import GONE
 from trioproxy.wire.body import WholeBody, WireBody, body_of
 from trioproxy.wire.reader import HEAD_END, HeadTooLarge, Reader, Truncated
@@ -26,7 +24,6 @@ from trioproxy.wire.reader import HEAD_END, HeadTooLarge, Reader, Truncated
 if TYPE_CHECKING:
     from trioproxy.codec.messages import Request
     from trioproxy.filters.connection import Connection
-    from trioproxy.filters.handover import Inheritance
     from trioproxy.filters.http_managing import HttpManaging
 
 PREFACE_HEAD = b"PRI * HTTP/2.0"  # RFC 9113 section 3.4: it is made to be no HTTP/1 request
@@ -36,16 +33,19 @@ PROTOCOLS = ("HTTP/1.0", "HTTP/1.1")
 
 
 class Http1Connection:
-    """Reads requests, has the manager run each through its filters, and keeps the connection."""
+    """Reads requests, has the manager run each through its filters, and keeps the connection.
+
+    `over` tells that there is no one left to say anything to.
+    """
 
     __slots__ = (
         "_counted",
         "_first",
         "_parting",
-        "_writer",
         "connection",
         "exchange",
         "manager",
+        "over",
         "preface",
         "reader",
         "requests",
@@ -55,6 +55,7 @@ class Http1Connection:
     def __init__(self, connection: Connection, manager: HttpManaging) -> None:
         self.connection = connection
         self.manager = manager
+        connection.protocol = "HTTP/1.1"
         self.transport = connection.transport
         self.reader = Reader(connection.transport, REQUEST_SIZE)
         inheritance = connection.inheritance
@@ -64,7 +65,7 @@ class Http1Connection:
         self._parting = False
         self._counted = False
         self.preface = b""
-        self._writer = ResponseWriter(self)
+        self.over = False
         self.transport.on_hangup = self._hung_up
         connection.lifetime.mover = self._move
         connection.lifetime.spoken_to = self._spoken_to
@@ -77,6 +78,10 @@ class Http1Connection:
         """Whether it is in the middle of an exchange."""
         return self.exchange is not None
 
+    def forget(self) -> None:
+        """Let go of what knows it: it shall not need a collector to be gone."""
+        self.exchange = None
+
     async def serve(self) -> None:
         """Serve until either side has enough; raises OSError of the client's socket.
 
@@ -86,9 +91,11 @@ class Http1Connection:
         inheritance = self.connection.inheritance
         try:
             if inheritance is not None and inheritance.offer.kind == TUNNEL:
-                await self._resume(inheritance)
+                self._count()
+                await resume(self, inheritance)
                 return
-            while await self._serve_one():
+            writer = ResponseWriter(self)  # not kept here: two that hold each other are garbage
+            while await self._serve_one(writer):
                 received.add(self.reader.take_count())
         except trio.Cancelled:
             self._say_why()
@@ -99,7 +106,7 @@ class Http1Connection:
             if self._counted:
                 self.manager.stats.downstream_cx_http1_active.add(-1)
 
-    async def _serve_one(self) -> bool:
+    async def _serve_one(self, writer: ResponseWriter) -> bool:
         """Serve the next request; returns whether another may follow."""
         lifetime, manager = self.connection.lifetime, self.manager
         lifetime.stand(Stand.IDLE, manager.idle_timeout)
@@ -114,7 +121,6 @@ class Http1Connection:
         lifetime.stand(Stand.STREAM, manager.stream_idle_timeout)
         self.requests += 1
         body = self._body(request)
-        writer = self._writer
         writer.begin(body)
         record = self._record(request)
         self.exchange = exchange = Exchange(self.connection, writer, request, body, record)
@@ -135,7 +141,7 @@ class Http1Connection:
         if exchange.complete and not body.done:
             self.manager.stats.downstream_rq_response_before_rq_complete.add()
         said_all = body.done and not exchange.request.keep_alive and not self.reader.pending
-        if not self._writer.over and not said_all:
+        if not self.over and not said_all:
             await self._linger()
 
     async def _next_request(self) -> Request | None:
@@ -186,34 +192,6 @@ class Http1Connection:
         offer = Offer(HTTP1, connection.listener, connection.lifetime.age, requests=self.requests)
         return await self.manager.tools.handover.offer(connection, offer)
 
-    async def _resume(self, inheritance: Inheritance) -> None:
-        """Go on with a tunnel of the previous generation; raises DownstreamClosed, UpstreamReset.
-
-        It is logged at its end, here.
-        """
-        offer, manager = inheritance.offer, self.manager
-        self._count()
-        cluster = manager.tools.clusters[offer.cluster]
-        host = cluster.host_named(offer.host)
-        assert host is not None
-        upstream = cluster.adopt(host, inheritance.take_socket())
-        frames = [FrameTracker.at(state) for state in offer.frames]
-        goodbye = Goodbye(manager.config.websocket_close_code, *frames) if frames else None
-        tunnel = SocketTunnel(upstream, to_bytes(offer.back), manager.tunnel_idle_timeout, goodbye)
-        record = Record.of(offer.facts, perf_counter())
-        head = to_bytes(offer.head)
-        record.request = manager.codec.parse_request(head.removesuffix(HEAD_END))
-        manager.stats.downstream_rq_active.add()
-        try:
-            await self._writer.tunnel(tunnel, record, to_bytes(offer.forth), head)
-        except ProxyError as error:
-            record.flag(error.flag)
-            self.transport.abort()
-            upstream.close(abort=True)
-        finally:
-            upstream.close()
-            manager.conclude(record, self.connection)
-
     def _hung_up(self, event: int) -> None:
         """End the exchange, wherever it waits: the client has left.
 
@@ -223,7 +201,7 @@ class Http1Connection:
         connection, one that says `close` or one with a long body, when all of it was read.
         """
         exchange = self.exchange
-        if exchange is None or exchange.complete or self._writer.over:
+        if exchange is None or exchange.complete or self.over:
             return
         if event & GONE or not self._goes_on(exchange):
             self.connection.lifetime.abandon()
@@ -256,6 +234,9 @@ class Http1Connection:
         record.protocol = PROTOCOLS[1 if request is None else request.minor]
         record.connection_id = self.connection.id
         record.downstream_remote = self.connection.remote
+        if self.connection.tls is not None:
+            record.tls = self.connection.tls
+            record.server_name = self.connection.server_name or None
         return record
 
     def _begun(self) -> None:

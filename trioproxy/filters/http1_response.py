@@ -28,19 +28,10 @@ TOO_LARGE_TO_JOIN = 16 * 1024
 class ResponseWriter:
     """The client's side of each exchange of a connection, one after the other.
 
-    `keep_alive` tells whether another exchange may follow, `over` that there is no one left to
-    say anything to.
+    `keep_alive` tells whether another exchange may follow.
     """
 
-    __slots__ = (
-        "_client",
-        "_codec",
-        "_request_body",
-        "_sent",
-        "_transport",
-        "keep_alive",
-        "over",
-    )
+    __slots__ = ("_client", "_codec", "_request_body", "_sent", "_transport", "keep_alive")
 
     _request_body: WholeBody | WireBody
 
@@ -50,7 +41,6 @@ class ResponseWriter:
         self._transport = client.transport
         self._sent = client.manager.stats.downstream_cx_tx_bytes_total
         self.keep_alive = False
-        self.over = False
 
     def begin(self, request_body: WholeBody | WireBody) -> None:
         """Begin an exchange."""
@@ -68,7 +58,7 @@ class ResponseWriter:
     def cut(self) -> None:
         """Reset the connection in the middle of a response."""
         self.keep_alive = False
-        self.over = True
+        self._client.over = True
         self._transport.abort()
 
     async def respond(self, exchange: Exchange) -> None:
@@ -203,7 +193,7 @@ class ResponseWriter:
 
     async def _tunnel(self, tunnel: Tunnel, response: Response, exchange: Exchange) -> None:
         stats, reader = self._client.manager.stats, self._client.reader
-        self.over = True
+        self._client.over = True
         said, reader.pending = reader.pending, b""
         reader.received -= len(said)  # it is counted with what flows
         stats.downstream_cx_upgrades_total.add()

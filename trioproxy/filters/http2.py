@@ -61,10 +61,17 @@ class Http2Connection:
         self.multiplex = Multiplex(connection.transport, self.codec, self._handle)
         self.streams: dict[int, Http2Stream] = {}
         self.busy = False
+        connection.protocol = "HTTP/2"
         connection.lifetime.mover = self._stay
+        connection.lifetime.spoken_to = self._spoken_to
         self._requests = 0
         self._parting = False
         self._goodbye_said = False
+
+    def forget(self) -> None:
+        """Let go of what knows it: it shall not need a collector to be gone."""
+        self.multiplex.forget()
+        del self._crew
 
     def __repr__(self) -> str:
         return f"<Http2Connection {self.connection.id}, {len(self.streams)} streams>"
@@ -108,6 +115,13 @@ class Http2Connection:
             self.busy = bool(self.streams)
             self.multiplex.release()
         self._abandon(DownstreamClosed())
+
+    def _spoken_to(self) -> bool:
+        """Whether the client has said something that nobody has read yet."""
+        try:
+            return self.connection.transport.unread() > 0
+        except OSError:
+            return False
 
     def _stay(self) -> None:
         """What both ends remember of a connection cannot be handed over: it is asked to leave."""
@@ -233,6 +247,9 @@ class Http2Connection:
         record.protocol = "HTTP/2"
         record.connection_id = self.connection.id
         record.downstream_remote = self.connection.remote
+        if self.connection.tls is not None:
+            record.tls = self.connection.tls
+            record.server_name = self.connection.server_name or None
         return record
 
     def _count_bytes(self) -> None:

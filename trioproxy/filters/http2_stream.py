@@ -89,6 +89,7 @@ class Http2Stream(Stream):
 
     def _finish(self, exchange: Exchange) -> None:
         """End the stream, whatever became of the exchange."""
+        self.body.before_wait = None
         if exchange.complete:
             if not self.body.ended:
                 self.reset(ErrorCode.NO_ERROR)

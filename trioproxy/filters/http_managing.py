@@ -104,6 +104,7 @@ class HttpManaging:
             if not connection.moved:
                 stats.downstream_cx_end(remote=connection.transport.hangup, active_rq=client.busy)
                 stats.downstream_cx_length_ms.record(connection.lifetime.age * 1000)
+            client.forget()
 
     def refusal(self, offer: Offer) -> str:
         """Return why a connection of the previous generation cannot be had; empty if it can."""

@@ -97,6 +97,7 @@ class SocketTunnel(Tunnel):
         said: bytes,
     ) -> None:
         """Have the reactor move the bytes from socket to socket."""
+        client.protocol = "tunnel" if self.goodbye is None else "WebSocket"
         relay = Relay(
             client,
             self.connection,

@@ -22,6 +22,7 @@ from trioproxy.listener.plane import Plane
 from trioproxy.reactor.pipes import PipePool
 from trioproxy.reactor.running import open_reactor
 from trioproxy.stats.server import FilesystemStats
+from trioproxy.upstream.accusations import Accusations
 from trioproxy.upstream.cluster import Cluster
 from trioproxy.upstream.tools import ClusterTools
 
@@ -85,7 +86,8 @@ async def open_plane(
     async with open_reactor() as reactor, trio.open_nursery() as connections:
         sweep = Sweep(reactor)
         with AccessLogs(LogCounter(writer)) as files, PipePool() as pipes:
-            lent = ClusterTools(reactor, sweep, writer, rng, connections)
+            accusations = Accusations()
+            lent = ClusterTools(reactor, sweep, writer, rng, connections, accusations)
             clusters = {each.name: Cluster(each, lent) for each in config.clusters}
             tools = Tools(
                 reactor,
@@ -101,7 +103,7 @@ async def open_plane(
                 turnstile=lent.turnstile,
                 secrets=lent.secrets,
             )
-            plane = Plane(tools, files, connections)
+            plane = Plane(tools, files, connections, accusations)
             numbers = itertools.count(1)
             for each in config.listeners:
                 plane.add(

@@ -54,7 +54,7 @@ class Listener:
     ) -> None:
         self.config = config
         self.name = config.name
-        self.living: set[Lifetime] = set()
+        self.living: dict[Lifetime, Connection | None] = {}  # None: its task has not begun
         self._tools = tools
         self._crew = Crew(connections, self.serve)
         self._numbers = numbers
@@ -156,7 +156,7 @@ class Listener:
         """Serve one connection in `scope` to its end, whatever happens."""
         sock, peer, lifetime, inheritance = arrival
         lifetime.run_in(scope)
-        connection = Connection(
+        connection = self.living[lifetime] = Connection(
             Transport(self._tools.reactor, sock),
             lifetime,
             peer,
@@ -193,7 +193,7 @@ class Listener:
         return chain
 
     def _enter(self, lifetime: Lifetime, *, new: bool) -> None:
-        self.living.add(lifetime)
+        self.living[lifetime] = None
         self._arrived(self, lifetime)
         if new:
             self._stats.downstream_cx_total.add()
@@ -203,7 +203,7 @@ class Listener:
         self._total.add()
 
     def _leave(self, connection: Connection) -> None:
-        self.living.discard(connection.lifetime)
+        del self.living[connection.lifetime]
         self._policies.pop(connection.lifetime, None)
         self._stats.downstream_cx_active.add(-1)
         self._share.downstream_cx_active.add(-1)

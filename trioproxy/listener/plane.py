@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import socket
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import attrs
 import trio
 
+from trioproxy.drain.ladder import Ladder
 from trioproxy.drain.lifetime import Cause
 from trioproxy.drain.pace import Pace
+from trioproxy.filters.goodbye import TIME_FOR_IT
 from trioproxy.filters.offer import OFFERS
 from trioproxy.listener.adoption import Adoption
-from trioproxy.listener.progress import progress
+from trioproxy.listener.progress import longest, progress
 from trioproxy.reactor.accept import Acceptor
 from trioproxy.restart.channel import Channel
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from trioproxy.filters.handover import Successor
     from trioproxy.filters.tools import Tools
     from trioproxy.listener.listener import Listener
+    from trioproxy.upstream.accusations import Accusation, Accusations
     from trioproxy.upstream.member import Member
 
 log = logging.getLogger("trioproxy.listener")
@@ -47,11 +51,18 @@ class Draining:
 class Plane:
     """Serves connections from the listen sockets on, until it is told to stop."""
 
-    def __init__(self, tools: Tools, logs: AccessLogs, connections: trio.Nursery) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        logs: AccessLogs,
+        connections: trio.Nursery,
+        accusations: Accusations,
+    ) -> None:
         self._listeners: dict[str, Listener] = {}
         self._tools = tools
         self._logs = logs
         self._connections = connections
+        self._accusations = accusations
         tools.handover.stay = self.stay
         self._acceptors: list[tuple[Listener, Acceptor]] = []
         self._accepting = trio.CancelScope()
@@ -238,6 +249,15 @@ class Plane:
         if self._departures:
             self._departures.unpark_all()
 
+    def close(self, number: int) -> None:
+        """Have one connection leave at once, whatever it does; none if it is gone already."""
+        now = trio.current_time()
+        for listener in self._listeners.values():
+            for lifetime, connection in listener.living.items():
+                if connection is not None and connection.id == number:
+                    lifetime.moving = lifetime.called = False
+                    lifetime.tighten(Ladder(now, now, now, now + TIME_FOR_IT), Cause.ADMIN)
+
     def reopen_logs(self) -> None:
         """Open the access logs anew by name."""
         self._logs.reopen()
@@ -250,10 +270,16 @@ class Plane:
         """Have a cluster have these hosts from now on, each once; who is gone is drained."""
         self._tools.clusters[cluster].update(members)
 
+    async def accusation(self) -> Accusation:
+        """Wait until a host has failed too often in a row; returns which."""
+        return await self._accusations.next()
+
     def report(self) -> dict[str, object]:
         """Return this worker's figures for admin, fit for JSON."""
+        living = [each.living for each in self._listeners.values()]
         return {
             "listeners": {name: progress(each.living) for name, each in self._listeners.items()},
+            "connections": longest(chain.from_iterable(each.items() for each in living)),
             "reactor": repr(self._tools.reactor),
         }
 

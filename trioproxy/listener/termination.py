@@ -11,6 +11,7 @@ from trioproxy.drain.lifetime import Stand
 from trioproxy.reactor.tls import TlsTransport
 from trioproxy.stats.tls import HandshakeStats, SecretStats, SslStats
 from trioproxy.tls.certificate import alt_names
+from trioproxy.tls.contexts import Served
 from trioproxy.tls.reasons import reason
 from trioproxy.tls.secrets import Secret
 
@@ -70,6 +71,8 @@ class Termination:
         tls = transport.tls
         self._stats.agreed(tls)
         connection.tls = tls
+        if isinstance(tls, Served):
+            connection.server_name = tls.server_name
         connection.scheme = b"https"
         if self._config.match_subject_alt_names and not self._admits(tls):
             self._stats.fail_verify_san.add()

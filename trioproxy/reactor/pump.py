@@ -78,11 +78,13 @@ class Pump:
             self._attach(None)
             for flow in self.flows:
                 flow.settle(self._pipes)
-        if self._failure is not None:
-            raise self._failure
-        if self._interruption is not None and not self.done:
-            interruption, self._interruption = self._interruption, None
-            raise interruption
+        try:
+            if self._failure is not None:
+                raise self._failure
+            if self._interruption is not None and not self.done:
+                raise self._interruption
+        finally:
+            self._failure = self._interruption = None  # else each would hold the other
 
     def interrupt(self, error: Exception) -> None:
         """Have `run` raise `error` as soon as it can; it may be run again.

@@ -277,6 +277,7 @@ class Transport:
         if self.fd >= 0:
             self.reactor.unregister(self)
             self.fd = -1
+            self.on_hangup = None
             self.sock.close()
 
     def abort(self) -> None:

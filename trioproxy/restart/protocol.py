@@ -15,7 +15,9 @@ from trioproxy.restart.wire import Vocabulary
 
 HAND_OVER = "hand_over"
 PROGRESS = "progress"
-FEATURES: tuple[str, ...] = (HAND_OVER, PROGRESS)
+CLOSE = "close"
+GIVE_UP = "give_up"
+FEATURES: tuple[str, ...] = (HAND_OVER, PROGRESS, CLOSE, GIVE_UP)
 """What this program can do beyond version 1 of the protocol."""
 
 SECONDS = attrs.validators.ge(0.0)
@@ -37,16 +39,27 @@ class Hello:
 
 
 @attrs.frozen
+class Attempt:
+    """What became of a start: `at` is Unix time, `seconds` how long it took to come to that."""
+
+    epoch: int
+    at: float
+    seconds: float
+    outcome: str
+
+
+@attrs.frozen
 class Welcome:
     """Parent to child: the answer to Hello; the descriptor is the statistics region.
 
-    `uptime` is the seconds since the first generation started.
+    `uptime` is the seconds since the first generation started, `history` the latest starts.
     """
 
     epoch: int
     uptime: float = attrs.field(validator=SECONDS)
     version: int = PROTOCOL_VERSION
     features: tuple[str, ...] = FEATURES
+    history: tuple[Attempt, ...] = ()
 
 
 @attrs.frozen
@@ -108,6 +121,43 @@ class Draining:
 
 
 @attrs.frozen
+class Speaking:
+    """How many of a listener's connections speak a protocol, by what they are to come to.
+
+    They may stay, will move, or are before a rung of their ladder.
+    """
+
+    protocol: str
+    stay: int = 0
+    move: int = 0
+    notice: int = 0
+    idle: int = 0
+    stream: int = 0
+    life: int = 0
+
+
+@attrs.frozen
+class Standing:
+    """One connection: of which worker, its number there, how old it is, and until when it may be.
+
+    `stands` is what it is in, `rung` what it is to come to, `due` when that is at the latest;
+    times are in seconds. `received` and `sent` count bytes, where somebody does.
+    """
+
+    worker: int
+    number: int
+    listener: str
+    protocol: str
+    peer: str
+    age: float
+    stands: str
+    rung: str
+    due: float | None = None
+    received: int | None = None
+    sent: int | None = None
+
+
+@attrs.frozen
 class Listening:
     """A listener's connections: open, idle between requests, told to leave, about to move.
 
@@ -121,15 +171,22 @@ class Listening:
     moving: int = 0
     next: float | None = None
     last: float | None = None
+    protocols: tuple[Speaking, ...] = ()
 
 
 @attrs.frozen
 class Progress:
-    """Parent to child with the feature `progress`, once a second while the parent drains."""
+    """Parent to child with the feature `progress`, once a second while the parent drains.
+
+    `begun_with` is how many connections were to leave or to move when that began, `connections`
+    are some of those that are left: who leaves last comes first, then who is oldest.
+    """
 
     epoch: int
     phase: str
     listeners: tuple[Listening, ...]
+    begun_with: int | None = None
+    connections: tuple[Standing, ...] = ()
 
 
 @attrs.frozen
@@ -139,7 +196,22 @@ class Terminate:
     seconds: float = attrs.field(default=0.0, validator=SECONDS)
 
 
-ToParent: TypeAlias = Hello | PassListenSockets | DrainListeners | Terminate
+@attrs.frozen
+class Close:
+    """Child to parent with the feature `close`: have one of your connections leave at once."""
+
+    worker: int
+    number: int
+
+
+@attrs.frozen
+class GiveUp:
+    """Child to parent with the feature `give_up`, last: why it will never be ready."""
+
+    reason: str
+
+
+ToParent: TypeAlias = Hello | PassListenSockets | DrainListeners | Close | Terminate | GiveUp
 ToChild: TypeAlias = Welcome | Refused | ListenSockets | Wait | Draining | Progress
 
 TO_PARENT = Vocabulary[ToParent](ToParent)

@@ -15,9 +15,14 @@ from trioproxy.restart.channel import Channel, Received
 from trioproxy.restart.credentials import Stranger, check_peer
 from trioproxy.restart.packets import BadMessage, ChannelError, close_all
 from trioproxy.restart.protocol import (
+    CLOSE,
+    GIVE_UP,
     TO_CHILD,
+    Attempt,
+    Close,
     Draining,
     DrainListeners,
+    GiveUp,
     Hello,
     ListenSockets,
     PassListenSockets,
@@ -30,6 +35,7 @@ from trioproxy.restart.protocol import (
 )
 from trioproxy.server.inherited import Inherited
 from trioproxy.server.place import StartFailed
+from trioproxy.server.search import search
 from trioproxy.stats.layout import LAYOUT_VERSION
 from trioproxy.stats.region import LayoutMismatch, Region
 
@@ -42,8 +48,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("trioproxy.main")
 
-SEARCH = 5.0  # seconds to look for a parent that may be about to start
-SEARCH_AGAIN = 0.1  # nobody tells when a name appears
 GRACE = 2.0  # seconds that a parent gets beyond the time to be gone
 
 Answer = TypeVar("Answer", bound=ToChild)
@@ -61,24 +65,28 @@ class ParentSilent(ParentLost):
 class Lineage:
     """What a generation is by its parents: its epoch, and when the first of them started.
 
-    `first_start` is a time on Trio's clock.
+    `first_start` is a time on Trio's clock; `history` are the latest starts that they know of.
     """
 
     epoch: int
     first_start: float
+    history: tuple[Attempt, ...] = ()
 
 
 class AsChild:
     """The session with the parent; without a parent, or when it is lost, nothing is done.
 
-    `gone` is set once there is none. `lost` says that there was one whose workers may still have
-    its ports, and `silent` that it lives and may have every name.
+    `gone` is set once there is none; `epoch` is the one that it has, or had. `lost` says that there
+    was one whose workers may still have its ports, and `silent` that it lives and may have every
+    name.
     """
 
     def __init__(self, channel: Channel[ToChild] | None, config: HotRestart) -> None:
         self.gone = trio.Event()
         self.lost = self.silent = False
         self.progress: Progress | None = None
+        self.epoch: int | None = None
+        self._features: Sequence[str] = ()
         self._channel = channel
         self._config = config
         if channel is None:
@@ -112,7 +120,9 @@ class AsChild:
         finally:
             close_all(received.fds)
         log.info("epoch %d is the parent", welcome.epoch)
-        return Lineage(welcome.epoch + 1, trio.current_time() - welcome.uptime), region
+        self.epoch, self._features = welcome.epoch, welcome.features
+        first_start = trio.current_time() - welcome.uptime
+        return Lineage(welcome.epoch + 1, first_start, welcome.history), region
 
     async def sockets(self) -> list[Inherited]:
         """Ask for the parent's listen sockets; the parent serves on.
@@ -182,6 +192,20 @@ class AsChild:
         with trio.move_on_after(seconds + GRACE):
             return await self.gone.wait()
         log.warning("the parent has not left in time")
+
+    async def close(self, worker: int, number: int) -> bool:
+        """Have a connection of the parent's leave; returns whether it could be asked to."""
+        if self.absent or CLOSE not in self._features:
+            return False
+        with suppress(ParentLost):
+            await self._send(Close(worker, number))
+        return True
+
+    async def give_up(self, error: Exception) -> None:
+        """Tell the parent why this generation will never be ready."""
+        if not self.absent and GIVE_UP in self._features:
+            with suppress(ParentLost):
+                await self._send(GiveUp(reason_of(error)))
 
     def _lose(self, loss: ParentLost) -> None:
         """Go on without the parent; raises StartFailed where that is not wanted."""
@@ -254,47 +278,16 @@ async def open_parent(options: Options, config: HotRestart) -> AsyncIterator[AsC
             log.info("found a parent (%s)", check_peer(sock, config.allow_uids))
         except Stranger as stranger:
             raise StartFailed(f"refusing the parent: {stranger}") from stranger
-        yield AsChild(channel, config)
+        child = AsChild(channel, config)
+        try:
+            yield child
+        except Exception as error:
+            await child.give_up(error)
+            raise
 
 
-async def search(options: Options) -> socket.socket | None:
-    """Connect to the parent; None where none is needed. Raises StartFailed."""
-    needed = options.restart_epoch != "auto" and not options.skip_hot_restart_on_no_parent
-    address = options.control_address(options.base_id)
-    log.info("looking for a parent at %s", address)
-    with trio.move_on_after(SEARCH):
-        while True:
-            with suppress(BlockingIOError):  # its queue is full: it is there
-                sock = connect(address)
-                if sock is not None:
-                    return sock
-                if not needed:
-                    log.info("no parent at %s: starting without one", address)
-                    return None
-            await trio.sleep(SEARCH_AGAIN)
-    raise StartFailed(
-        f"no parent found at {address} in {SEARCH:g} s:"
-        f" is epoch {options.restart_epoch} right? see --base-id, --socket-path"
-        " and --skip-hot-restart-on-no-parent"
-    )
-
-
-def connect(address: Address) -> socket.socket | None:
-    """Connect to a control socket, if somebody is there.
-
-    Raises StartFailed if we may not, and BlockingIOError if too many others wait there.
-    """
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    try:
-        sock.setblocking(False)
-        sock.connect(address.sockaddr)
-    except (ConnectionRefusedError, FileNotFoundError):
-        sock.close()
-        return None
-    except BlockingIOError:
-        sock.close()
-        raise
-    except OSError as error:
-        sock.close()
-        raise StartFailed(f"cannot connect to {address}: {error.strerror}") from error
-    return sock
+def reason_of(error: BaseException) -> str:
+    """Return what an error says, or the first one of a group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)

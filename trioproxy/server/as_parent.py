@@ -22,8 +22,10 @@ from trioproxy.restart.protocol import (
     HAND_OVER,
     PROGRESS,
     TO_PARENT,
+    Close,
     Draining,
     DrainListeners,
+    GiveUp,
     Hello,
     ListenSockets,
     Passed,
@@ -97,6 +99,8 @@ class AsParent:
                 return  # it said nothing yet
             except (NotNow, Stranger, BadMessage) as reason:
                 log.warning("refusing a next generation: %s", reason)
+                if not isinstance(reason, Stranger):  # who might fill the history
+                    session.note(f"refused: {reason}")
                 with suppress(PeerGone), trio.move_on_after(PATIENCE):
                     await channel.send(Refused(str(reason)))
             except Exception:  # a session ends here; what it had is taken back, and main serves on
@@ -107,6 +111,7 @@ class AsParent:
         try:
             await session.run()
         except PeerGone:
+            session.note(session.last_words)
             leaving = self._generation.ending.asked.is_set()
             consequence = "leaving all the same" if leaving else "serving as before"
             log.warning("the next generation died: %s", consequence)
@@ -131,6 +136,13 @@ class Session:
         self._patience = PATIENCE
         self._features: Sequence[str] = ()
         self._offers: Sequence[socket.socket] = ()
+        self.last_words = "died before it was ready"
+        self._begun = trio.current_time()
+
+    def note(self, outcome: str) -> None:
+        """Have the history say what became of this attempt."""
+        generation, seconds = self._generation, trio.current_time() - self._begun
+        generation.history.note(generation.epoch + 1, seconds, outcome)
 
     async def greet(self) -> None:
         """Hear Hello; raises NotNow where it does not fit, PeerGone or BadMessage."""
@@ -151,7 +163,8 @@ class Session:
         Raises PeerGone where the child dies, NotNow and BadMessage where it misbehaves.
         """
         generation = self._generation
-        welcome = Welcome(generation.epoch, generation.uptime_all_epochs)
+        history = generation.history.attempts
+        welcome = Welcome(generation.epoch, generation.uptime_all_epochs, history=history)
         await self._say(welcome, [generation.region.fd])
         await self._hear(PassListenSockets)
         with passing_on(generation) as sockets:
@@ -171,6 +184,7 @@ class Session:
         with ExitStack() as stack:
             offers = [stack.enter_context(end) for end in self._offers]
             await self._say(draining, [end.fileno() for end in offers])
+        self.last_words = "died after it had taken over"
 
     async def _part_with_parent(self) -> None:
         """Have our own parent leave first: no more than two generations serve."""
@@ -210,24 +224,32 @@ class Session:
             raise end
 
     async def _heed(self) -> Exception:
-        """Obey Terminate, as often as it is said; returns what makes an end of it."""
+        """Obey Close and Terminate, as often as is said; returns what makes an end of it."""
         self._patience = inf
         try:
             while True:
-                seconds = (await self._hear(Terminate)).seconds
-                self._generation.ending.ask("the next generation says so", within=seconds)
+                match await self._hear(Close, Terminate):
+                    case Close(worker=worker, number=number):
+                        await self._generation.supervisor.close(worker, number)
+                    case Terminate(seconds=seconds):
+                        reason = "the next generation says so"
+                        self._generation.ending.ask(reason, within=seconds)
         except (PeerGone, NotNow, BadMessage) as end:
             return end
 
-    async def _hear(self, kind: type[Message]) -> Message:
-        """Return what the child says next, a `kind`; raises NotNow, PeerGone, BadMessage."""
+    async def _hear(self, *kinds: type[Message]) -> Message:
+        """Return what the child says next, one of `kinds`; raises NotNow, PeerGone, BadMessage."""
+        names = " or ".join(kind.__name__ for kind in kinds)
         with trio.move_on_after(self._patience):
             received = await self._channel.receive()
             close_all(received.fds)
-            if isinstance(received.message, kind):
+            if isinstance(received.message, GiveUp):
+                self.last_words = f"gave up: {received.message.reason}"
+                raise PeerGone("it gave up")
+            if isinstance(received.message, kinds):
                 return received.message
-            raise NotNow(f"expected {kind.__name__}, not {type(received.message).__name__}")
-        raise NotNow(f"no {kind.__name__} came in {self._patience:g} s")
+            raise NotNow(f"expected {names}, not {type(received.message).__name__}")
+        raise NotNow(f"no {names} came in {self._patience:g} s")
 
     async def _say(self, message: ToChild, fds: Sequence[int] = ()) -> None:
         """Say something; raises PeerGone where the child does not take it in time."""

@@ -14,6 +14,7 @@ import trio
 
 from trioproxy.server.admin_drain import AdminDrain
 from trioproxy.server.door import Door
+from trioproxy.server.history import History
 from trioproxy.server.messages import Accept, Refuse, Suspend
 from trioproxy.server.place import StartFailed
 from trioproxy.server.sockets import Sharer
@@ -107,8 +108,11 @@ class Generation:
     admin_door: Door = attrs.field(factory=Door)
     control_door: Door = attrs.field(factory=Door)
     admin_drain: AdminDrain = attrs.field(init=False)
+    history: History = attrs.field(init=False)
+    begun_with: int | None = None  # connections, when they were asked to leave or to move
 
     def __attrs_post_init__(self) -> None:
+        self.history = History(self.lineage.history)
         self.admin_drain = AdminDrain(self.config.drain, self.sockets, self.supervisor)
 
     @property
@@ -155,6 +159,8 @@ class Generation:
             self.admin.listen()
         offers = await self.parent.drain(self._kept(), self.config.drain.parent_shutdown_time)
         self.took_over = True
+        alone = self.parent.epoch is None or self.parent.lost
+        self.history.note(self.epoch, process_age(), "started" if alone else "took over")
         await self.supervisor.tell(Accept())
         await self.supervisor.adopt(offers)
         self.restart_lock.close()
@@ -174,6 +180,7 @@ class Generation:
     async def leave(self) -> None:
         """Finish what is in flight, within the shutdown time; returns when no worker is left."""
         if self.phase is not Phase.DRAINING:
+            self.begun_with = self.connections()
             self.enter(Phase.DRAINING)
         self.control_door.close()
         shutdown, within = self.config.shutdown, self.ending.within
@@ -197,6 +204,7 @@ class Generation:
     async def reopen_logs(self) -> None:
         """Open every log file anew by name, in every process."""
         self.process_log.reopen()
+        self.clusters.reopen_logs()
         await self.supervisor.reopen_logs()
 
     async def _get_ready(self, nursery: trio.Nursery) -> None:
@@ -204,6 +212,8 @@ class Generation:
         timeout = self.config.hot_restart.init_timeout
         with trio.move_on_after(timeout):
             await self.supervisor.start(nursery)
+            for late in self._late_clusters():
+                log.info("waiting for %s", late)
             return await self.clusters.wait_ready()
         late = "; ".join([*self._late_workers(), *self._late_clusters()])
         raise StartFailed(f"not ready in {timeout:g} s: {late} (hot_restart.init_timeout)")

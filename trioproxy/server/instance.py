@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trioproxy.config.address import Address
     from trioproxy.config.options import Options
     from trioproxy.config.server import Config
-    from trioproxy.restart.protocol import Progress
+    from trioproxy.restart.protocol import Attempt, Progress
     from trioproxy.stats.region import Region
     from trioproxy.stats.writer import Writer
 
@@ -90,6 +90,9 @@ class AdminInstance:
     def memberships(self) -> dict[str, Membership]:
         return self.generation.clusters.memberships
 
+    def success_rates(self, cluster: str, key: str) -> tuple[float, float]:
+        return self.generation.clusters.success_rates(cluster, key)
+
     def unready(self) -> dict[str, str]:
         initialising = self.generation.phase is Phase.INITIALISING
         return self.generation.clusters.unready() if initialising else {}
@@ -105,6 +108,17 @@ class AdminInstance:
     async def generations(self) -> Sequence[Progress]:
         ours, parents = await progress_of(self.generation), self.generation.parent.progress
         return [ours] if parents is None else [ours, parents]
+
+    @property
+    def history(self) -> Sequence[Attempt]:
+        return self.generation.history.attempts
+
+    async def close_connection(self, epoch: int, worker: int, number: int) -> None:
+        generation = self.generation
+        if epoch == generation.epoch:
+            await generation.supervisor.close(worker, number)
+        elif epoch != generation.parent.epoch or not await generation.parent.close(worker, number):
+            raise TooLate(f"connections of epoch {epoch} cannot be closed from here")
 
     async def set_log_level(self, level: str, component: str) -> None:
         for name in [component] if component else ["", *COMPONENTS]:
@@ -122,11 +136,14 @@ class AdminInstance:
 
     async def drain_listeners(self, *, graceful: bool, keep_open: bool) -> None:
         closing = inf if keep_open else self.config.drain.time if graceful else 0.0
+        if self.generation.begun_with is None:
+            self.generation.begun_with = self.generation.connections()
         await self.generation.admin_drain.begin(closing)
 
     async def cancel_drain(self) -> None:
         if self.generation.ending.asked.is_set():
             raise TooLate("this instance is leaving")
+        self.generation.begun_with = None
         if failures := await self.generation.admin_drain.cancel():
             raise TooLate("; ".join(map(str, failures)))
 

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 import trio
 
-from trioproxy.clusters.manager import ClusterManager
 from trioproxy.server import worker
 from trioproxy.server.as_child import open_parent
 from trioproxy.server.as_parent import AsParent
 from trioproxy.server.children import open_children
+from trioproxy.server.clusters import open_clusters
 from trioproxy.server.generation import Ending, Generation, Phase, cancel_when
 from trioproxy.server.inherited import systemd_sockets
 from trioproxy.server.limits import dump_stacks_to, raise_descriptor_limit
@@ -163,25 +163,26 @@ async def open_generation(
                 lineage.epoch, options.concurrency, config.shutdown.time, web, region.fd, writer
             )
             supervisor = Supervisor(crew, children, partial(ending.ask, status=1))
-            yield Generation(
-                lineage=lineage,
-                base_id=base_id,
-                options=options,
-                config=config,
-                process_log=parts.process_log,
-                notifier=Notifier(parts.environment),
-                region=region,
-                writer=writer,
-                parent=parent,
-                restart_lock=lock,
-                inherited=inherited,
-                control=control,
-                admin=admin,
-                sockets=web,
-                supervisor=supervisor,
-                clusters=ClusterManager(config.clusters, writer, rng, supervisor.set_hosts),
-                ending=ending,
-            )
+            with open_clusters(config.clusters, region, writer, rng, supervisor) as clusters:
+                yield Generation(
+                    lineage=lineage,
+                    base_id=base_id,
+                    options=options,
+                    config=config,
+                    process_log=parts.process_log,
+                    notifier=Notifier(parts.environment),
+                    region=region,
+                    writer=writer,
+                    parent=parent,
+                    restart_lock=lock,
+                    inherited=inherited,
+                    control=control,
+                    admin=admin,
+                    sockets=web,
+                    supervisor=supervisor,
+                    clusters=clusters,
+                    ending=ending,
+                )
 
 
 def lock_restart(region: Region) -> LockFile:

@@ -106,6 +106,13 @@ class Resume:
 
 
 @attrs.frozen
+class Close:
+    """Main to worker: have the connection of this number leave at once, if it is there."""
+
+    number: int
+
+
+@attrs.frozen
 class Shutdown:
     """Main to worker: let no more in, finish within so many seconds, then exit."""
 
@@ -188,6 +195,15 @@ class Pong:
 
 
 @attrs.frozen
+class Accuse:
+    """Worker to main: a host has failed too often in a row; `kind` is that of an `EjectionType`."""
+
+    cluster: str
+    key: str
+    kind: str
+
+
+@attrs.frozen
 class Report:
     """Worker to main: the figures that admin shows."""
 
@@ -206,6 +222,7 @@ ToWorker: TypeAlias = (
     | HandOver
     | Adopt
     | Resume
+    | Close
     | Shutdown
     | Terminate
     | ReopenLogs
@@ -216,7 +233,7 @@ ToWorker: TypeAlias = (
     | Gather
     | TellWhenEmpty
 )
-FromWorker: TypeAlias = Ready | Failed | Pong | Report
+FromWorker: TypeAlias = Ready | Failed | Pong | Accuse | Report
 
 TO_ZYGOTE = Vocabulary[ToZygote](ToZygote)
 FROM_ZYGOTE = Vocabulary[FromZygote](FromZygote)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trioproxy.server.children import Children
     from trioproxy.server.messages import Start, ToWorker
     from trioproxy.stats.server import WatchdogStats
+    from trioproxy.upstream.monitor import EjectionType
 
 log = logging.getLogger("trioproxy.main")
 
@@ -40,6 +41,9 @@ class Orders(Protocol):
 
     def standing(self) -> Sequence[ToWorker]:
         """Return what a worker is told when it is ready, to be where the others are."""
+
+    def accuse(self, cluster: str, key: str, kind: EjectionType) -> None:
+        """Take note that a worker saw a host fail too often in a row."""
 
     def give_up(self, reason: str) -> None:
         """Take note that a worker is gone and cannot be replaced."""
@@ -112,7 +116,7 @@ class Place:
         with Channel(ours, FROM_WORKER) as channel:
             with theirs:
                 child = await self._children.fork(self._index, theirs)
-            process = Process(self._index, channel, child, self._watchdog)
+            process = Process(self._index, channel, child, self._watchdog, self._orders.accuse)
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._settle, process, on_ready)

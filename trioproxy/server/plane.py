@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from trioproxy.drain.lifetime import Cause
     from trioproxy.stats.region import Region
     from trioproxy.stats.writer import Writer
+    from trioproxy.upstream.accusations import Accusation
     from trioproxy.upstream.member import Member
 
 
@@ -61,6 +62,9 @@ class DataPlane(Protocol):
     def undrain(self, cause: Cause, /) -> None:
         """Withdraw a cause to leave; who was already told goes on leaving."""
 
+    def close(self, number: int, /) -> None:
+        """Have one connection leave at once, whatever it does; none if it is gone already."""
+
     async def emptied(self) -> None:
         """Return when no connection is left."""
 
@@ -78,6 +82,9 @@ class DataPlane(Protocol):
 
     def set_hosts(self, cluster: str, members: Sequence[Member], /) -> None:
         """Have a cluster have these hosts from now on, each once; who is gone is drained."""
+
+    async def accusation(self) -> Accusation:
+        """Wait until a host has failed too often in a row; returns which."""
 
     def report(self) -> dict[str, object]:
         """Return this worker's figures for admin, fit for JSON."""

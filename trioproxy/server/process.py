@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 import trio
 
 from trioproxy.restart.packets import ChannelError
-from trioproxy.server.messages import Failed, Gather, Ping, Pong, Ready, Report, TellWhenEmpty
+from trioproxy.server.messages import (
+    Accuse,
+    Failed,
+    Gather,
+    Ping,
+    Pong,
+    Ready,
+    Report,
+    TellWhenEmpty,
+)
+from trioproxy.upstream.monitor import EjectionType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +29,7 @@ if TYPE_CHECKING:
     from trioproxy.server.children import Child
     from trioproxy.server.messages import FromWorker, ToWorker
     from trioproxy.stats.server import WatchdogStats
+    from trioproxy.upstream.tools import Accuse as Accuser
 
 log = logging.getLogger("trioproxy.main")
 
@@ -30,10 +41,18 @@ PATIENCE = 2.0  # seconds for a worker to take a command, to answer, or to exit 
 
 
 class Process:
-    """A worker process and main's end of its channel; `watchdog` counts when it is silent."""
+    """A worker process and main's end of its channel; `watchdog` counts when it is silent.
+
+    `accuse` hears of hosts that fail.
+    """
 
     def __init__(
-        self, worker: int, channel: Channel[FromWorker], child: Child, watchdog: WatchdogStats
+        self,
+        worker: int,
+        channel: Channel[FromWorker],
+        child: Child,
+        watchdog: WatchdogStats,
+        accuse: Accuser,
     ) -> None:
         self.ready = trio.Event()
         self.failure = ""
@@ -41,6 +60,7 @@ class Process:
         self._channel = channel
         self._child = child
         self._watchdog = watchdog
+        self._accuse = accuse
         self._unanswered = 0
         self._asked = 0
         self._answers: dict[int, trio.MemorySendChannel[dict[str, object]]] = {}
@@ -103,6 +123,8 @@ class Process:
                     self._unanswered = 0
                 case Failed(reason=reason):
                     self.failure = reason
+                case Accuse(cluster=cluster, key=key, kind=kind):
+                    self._accuse(cluster, key, EjectionType(kind))
                 case Report(number=number, body=body) if number in self._answers:
                     self._answers[number].send_nowait(body)
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from heapq import nlargest
+from math import inf
+from typing import TYPE_CHECKING, TypedDict, cast
 
-from trioproxy.restart.protocol import Listening, Progress
+from trioproxy.restart.protocol import Listening, Progress, Speaking, Standing
+from trioproxy.restart.wire import structure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from trioproxy.server.generation import Generation
+
+MOST = 20  # connections that are told of one by one
 
 
 async def progress_of(generation: Generation) -> Progress:
@@ -20,22 +25,64 @@ async def progress_of(generation: Generation) -> Progress:
     return Progress(
         epoch=generation.epoch,
         phase=", ".join(filter(None, [generation.phase.value, generation.admin_drain.note])),
-        listeners=tuple(summed(name, (each.get(name, {}) for each in shares)) for name in names),
+        listeners=tuple(
+            summed(name, [each[name] for each in shares if name in each]) for name in names
+        ),
+        begun_with=generation.begun_with,
+        connections=tuple(longest(reports)),
     )
 
 
-Shares = dict[str, dict[str, float]]
+class Share(TypedDict, total=False):
+    """What a worker reports of its connections at one listener."""
+
+    open: int
+    idle: int
+    told: int
+    moving: int
+    next: float
+    last: float
+    protocols: dict[str, dict[str, int]]
 
 
-def summed(name: str, shares: Iterable[Mapping[str, float]]) -> Listening:
+Shares = dict[str, Share]
+
+
+def summed(name: str, shares: Sequence[Share]) -> Listening:
     """Return the sum of the workers' shares in one listener, the first and the last moment."""
-    every = list(shares)
-    counts = {
-        field: int(sum(share.get(field, 0) for share in every))
-        for field in ("open", "idle", "told", "moving")
-    }
-    following = [share["next"] for share in every if "next" in share]
-    last = [share["last"] for share in every if "last" in share]
+    protocols = sorted({protocol for share in shares for protocol in share["protocols"]})
     return Listening(
-        name, **counts, next=min(following, default=None), last=max(last, default=None)
+        name,
+        open=sum(share["open"] for share in shares),
+        idle=sum(share["idle"] for share in shares),
+        told=sum(share["told"] for share in shares),
+        moving=sum(share["moving"] for share in shares),
+        next=min((share["next"] for share in shares if "next" in share), default=None),
+        last=max((share["last"] for share in shares if "last" in share), default=None),
+        protocols=tuple(speaking(protocol, shares) for protocol in protocols),
     )
+
+
+def speaking(protocol: str, shares: Sequence[Share]) -> Speaking:
+    """Return the sum of the workers' shares in one protocol at one listener."""
+    counts: dict[str, int] = {}
+    for share in shares:
+        for rung, count in share["protocols"].get(protocol, {}).items():
+            counts[rung] = counts.get(rung, 0) + count
+    return Speaking(protocol, **counts)
+
+
+def longest(reports: Mapping[int, Mapping[str, object]]) -> list[Standing]:
+    """Return MOST of those connections that each worker found to leave last, or to be oldest."""
+    found = [
+        cast("Standing", structure(Standing, {"worker": worker, **each}))
+        for worker, report in reports.items()
+        for each in cast("list[dict[str, object]]", report.get("connections", []))
+    ]
+    return nlargest(MOST, found, key=order)
+
+
+def order(standing: Standing) -> tuple[float, float]:
+    """Return what is larger for who leaves later, or is older."""
+    stays = standing.due is None or standing.rung == "stay"
+    return inf if stays else standing.due or 0.0, standing.age

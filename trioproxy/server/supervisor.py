@@ -10,6 +10,7 @@ import trio
 from trioproxy.server.messages import (
     Accept,
     Adopt,
+    Close,
     Drain,
     HandOver,
     ReopenLogs,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from trioproxy.server.sockets import Sockets
     from trioproxy.stats.writer import Writer
     from trioproxy.upstream.member import Member
+    from trioproxy.upstream.monitor import EjectionType
+    from trioproxy.upstream.tools import Accuse
 
 OVERTIME = 2.0
 """Seconds that a worker gets beyond the shutdown time, and beyond Terminate."""
@@ -52,12 +55,17 @@ class Crew:
     writer: Writer
 
 
+def ignore(cluster: str, key: str, kind: EjectionType) -> None:
+    """Take no note of a host that fails."""
+
+
 class Supervisor:
-    """All workers of this generation."""
+    """All workers of this generation; `accuse` hears of hosts that they see fail."""
 
     def __init__(self, crew: Crew, children: Children, give_up: Callable[[str], None]) -> None:
         self.leaving = trio.Event()
         self.give_up = give_up
+        self.accuse: Accuse = ignore
         self._crew = crew
         self._children = children
         self._places = [
@@ -116,6 +124,12 @@ class Supervisor:
                 process = self._places[index % len(self._places)].process
                 if process is not None:
                     await process.tell(message, [end.fileno()])
+
+    async def close(self, worker: int, number: int) -> None:
+        """Have a worker's connection leave at once, if there is such a one."""
+        process = self._places[worker].process if worker < len(self._places) else None
+        if process is not None:
+            await process.tell(Close(number))
 
     async def gather(self) -> dict[int, dict[str, object]]:
         """Return the figures of the workers that answer, by index; earlier commands are done."""

@@ -20,7 +20,9 @@ from trioproxy.server.log import fold, set_level
 from trioproxy.server.messages import (
     TO_WORKER,
     Accept,
+    Accuse,
     Adopt,
+    Close,
     Drain,
     Failed,
     Gather,
@@ -140,11 +142,19 @@ class Worker:
         async with trio.open_nursery() as nursery:
             try:
                 await self._channel.send(Ready())
+                nursery.start_soon(self._accuse)
                 while True:
                     received = await self._channel.receive()
                     await self._do(received, nursery)
             except ChannelError:
                 nursery.start_soon(self._leave_orphaned, nursery)
+
+    async def _accuse(self) -> None:
+        """Tell main of hosts that fail, until cancelled or main is gone."""
+        with suppress(ChannelError):
+            while True:
+                found = await self._plane.accusation()
+                await self._channel.send(Accuse(found.cluster, found.key, found.kind.value))
 
     async def _do(self, received: Received[ToWorker], nursery: trio.Nursery) -> None:
         message = received.message
@@ -161,7 +171,7 @@ class Worker:
                 nursery.start_soon(self._tell_when_empty, number)
             case HandOver() | Adopt():
                 self._pass_on(message, socket.socket(fileno=received.fds[0]))
-            case Refuse() | Drain() | Resume():
+            case Refuse() | Drain() | Resume() | Close():
                 self._give_way(message)
             case _:
                 await self._keep_house(message)
@@ -172,7 +182,7 @@ class Worker:
         else:
             self._plane.adopt(sock)
 
-    def _give_way(self, message: Refuse | Drain | Resume) -> None:
+    def _give_way(self, message: Refuse | Drain | Resume | Close) -> None:
         match message:
             case Refuse(listeners=listeners):
                 self._plane.refuse(listeners)
@@ -181,6 +191,8 @@ class Worker:
             case Resume(cause=cause):
                 self._plane.undrain(Cause(cause))
                 self._emptying.cancel()
+            case Close(number=number):
+                self._plane.close(number)
 
     async def _keep_house(self, message: ToWorker) -> None:
         match message:

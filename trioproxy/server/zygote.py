@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 import attrs
 
 from trioproxy.restart.channel import BlockingChannel, PeerGone, channel_pair
-from trioproxy.server.limits import keep_freed_memory
+from trioproxy.server.limits import collect_rarely, keep_freed_memory
 from trioproxy.server.messages import TO_ZYGOTE, Exited, Fork, Forked, NotForked, ReopenLogs
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def be_zygote(zygote: Zygote) -> int:
     """Live as the zygote until main is gone; returns the exit status."""
     name_process("zygote")
     keep_freed_memory()
+    collect_rarely()
     for number in LEFT_TO_MAIN:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, LEFT_TO_MAIN)

@@ -77,6 +77,13 @@ class Reader:
         of_epoch = [owner.block for owner in self.living() if owner.epoch == epoch]
         return sum(self._blocks[number].cells[first] for number in of_epoch)
 
+    def counts(self, names: Iterable[Name]) -> list[int]:
+        """Return what all processes ever counted under each name, resets aside; unknown is 0."""
+        self._table.refresh()
+        cells = [block.cells for block in self._mapped()]
+        places = map(self._table.first.get, names)
+        return [0 if at is None else sum(each[at] for each in cells) for at in places]
+
     def snapshot(self) -> Snapshot:
         """Return every statistic that a living generation uses."""
         # Who is alive is asked first: of a block that changes hands later, what is read is either

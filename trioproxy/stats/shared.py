@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 from contextlib import contextmanager
+from operator import add
 from typing import TYPE_CHECKING
 
 from trioproxy.stats.block import Block
@@ -46,8 +47,13 @@ class Shared:
 
     def totals(self, *gauges: Gauge) -> list[int]:
         """Return what all living processes together have of each of these gauges."""
-        living = [block.cells for block in self._living()]
-        return [sum([cells[gauge.index] for cells in living]) for gauge in gauges]
+        totals = [0] * len(gauges)
+        for number in self._region.blocks():
+            cells = self._block(number).cells
+            values = [cells[gauge.index] for gauge in gauges]
+            if any(values) and self._region.is_living(number):
+                totals = list(map(add, totals, values))
+        return totals
 
     @contextmanager
     def hold(self, gauge: Gauge) -> Iterator[bool]:
@@ -60,9 +66,7 @@ class Shared:
             if held:
                 self._locks.release(byte)
 
-    def _living(self) -> Iterator[Block]:
-        for number in self._region.blocks():
-            if self._region.is_living(number):
-                if number not in self._blocks:
-                    self._blocks[number] = Block(self._region.fd, number)
-                yield self._blocks[number]
+    def _block(self, number: int) -> Block:
+        if number not in self._blocks:
+            self._blocks[number] = Block(self._region.fd, number)
+        return self._blocks[number]

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import attrs
 
 from trioproxy.config.address import Address
+from trioproxy.config.endpoint import Endpoint
 from trioproxy.config.loader import load
 from trioproxy.filters.registry import REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from trioproxy.config.cluster import Cluster
     from trioproxy.config.listener import Listener
     from trioproxy.config.server import Config
 
@@ -43,10 +45,23 @@ def aimed(config: Config, ports: Mapping[Address, int], upstreams: Mapping[str, 
         raise ValueError(f"no cluster is called {', '.join(sorted(unknown))}")
     clusters = []
     for cluster in config.clusters:
-        first = cluster.endpoints[0]
-        port = upstreams.get(cluster.name) or ports.get(first.address)
-        if port is not None:
-            endpoint = attrs.evolve(first, address=Address.parse(f"{LOOPBACK}:{port}"))
-            cluster = attrs.evolve(cluster, endpoints=(endpoint,))
-        clusters.append(cluster)
+        port = stand_in(cluster, ports, upstreams)
+        clusters.append(cluster if port is None else led_to(cluster, port))
     return attrs.evolve(config, clusters=tuple(clusters))
+
+
+def stand_in(
+    cluster: Cluster, ports: Mapping[Address, int], upstreams: Mapping[str, int]
+) -> int | None:
+    """Return the port that stands in for the hosts of a cluster, if one does."""
+    if cluster.name in upstreams or not cluster.endpoints:
+        return upstreams.get(cluster.name)
+    return ports.get(cluster.endpoints[0].address)
+
+
+def led_to(cluster: Cluster, port: int) -> Cluster:
+    """Return a cluster whose one host is at that port; what else is said of the first stays."""
+    address = Address.parse(f"{LOOPBACK}:{port}")
+    first = cluster.endpoints[0] if cluster.endpoints else Endpoint(address)
+    endpoint = attrs.evolve(first, address=address)
+    return attrs.evolve(cluster, endpoints=(endpoint,), discovery=None)

@@ -168,6 +168,7 @@ async def open_proxy(
 
     `upstreams` are the ports on 127.0.0.1 that stand in for the endpoints of clusters, by cluster.
     One that is not among them has its own; if that is a listener of this configuration, that one.
+    Nothing is discovered here: a cluster with `discovery` that is not among them has no hosts.
     `seed` is that of its random numbers: when each gets notice, which host is picked.
 
     Raises ConfigError, and ValueError where there is no such cluster.

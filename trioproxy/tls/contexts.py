@@ -30,6 +30,12 @@ class Terms(Protocol):
     def maximum_version(self) -> str: ...
 
 
+class Served(ssl.SSLObject):
+    """Our end of a client's TLS; `server_name` is what the client asked for, empty if nothing."""
+
+    server_name = ""
+
+
 def server_context(terms: Terms, *, demand: bool) -> ssl.SSLContext:
     """Return a server's context, still without a certificate.
 
@@ -38,6 +44,7 @@ def server_context(terms: Terms, *, demand: bool) -> ssl.SSLContext:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.sslobject_class = Served
     agree(context, terms)
     if terms.trusted_ca is not None:
         context.verify_mode = ssl.CERT_REQUIRED if demand else ssl.CERT_OPTIONAL

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING
 
 from trioproxy.tls.certificate import Certificate
-from trioproxy.tls.contexts import load_pair
+from trioproxy.tls.contexts import Served, load_pair
 from trioproxy.tls.names import by_name
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
@@ -67,7 +67,7 @@ class Keyring:
         if not contexts:
             return self._make()
         first = next(iter(contexts.values()))
-        if len(contexts) > 1:
+        if first.protocol is ssl.PROTOCOL_TLS_SERVER:
             first.sni_callback = chooser(contexts)
         return first
 
@@ -81,9 +81,13 @@ def chooser(
         for name in names:
             by_host.setdefault(name, context)
 
-    def choose(tls: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
-        found = by_name(by_host, name) if name else None
-        if found is not None:
+    def choose(tls: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        if not name:
+            return
+        if isinstance(tls, Served):
+            tls.server_name = name
+        found = by_name(by_host, name)
+        if found is not None and found is not context:
             tls.context = found
 
     return choose

@@ -9,11 +9,17 @@ import trio
 
 from trioproxy.codec.h2.codec import Codec as Http2Codec
 from trioproxy.codec.proxy_protocol import write_header
-from trioproxy.errors import ConnectFailed, NoHealthyUpstream, UpstreamOverflow, UpstreamTimeout
+from trioproxy.errors import ConnectFailed, NoHealthyUpstream, PendingTimeout, UpstreamOverflow
 from trioproxy.reactor.epoll import IN
 from trioproxy.reactor.transport import Transport
 from trioproxy.stats.http2 import Http2Stats
-from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, GrpcStats, LbStats
+from trioproxy.stats.upstream import (
+    CircuitBreakerStats,
+    ClusterStats,
+    GrpcStats,
+    HostStats,
+    LbStats,
+)
 from trioproxy.upstream.breaker import Breaker
 from trioproxy.upstream.connection import UpstreamConnection, connect
 from trioproxy.upstream.figures import HostFigures
@@ -22,6 +28,7 @@ from trioproxy.upstream.host_set import HASHING
 from trioproxy.upstream.http2_pool import HTTP2, Http2Pool, changed_its_mind
 from trioproxy.upstream.lb import ANY, Balancer, Wish
 from trioproxy.upstream.member import member
+from trioproxy.upstream.monitor import Monitors
 from trioproxy.upstream.origination import Origination
 from trioproxy.upstream.retries import Retries
 from trioproxy.upstream.upkeep import Upkeep
@@ -36,6 +43,7 @@ if TYPE_CHECKING:
     from trioproxy.upstream.tools import ClusterTools
 
 PROTOCOLS = {"http1": False, "http2": True, "auto": None}
+UNLIMITED = 2**32
 
 
 class Cluster:
@@ -53,7 +61,8 @@ class Cluster:
             cluster, LbStats(tools.stats, cluster.name), tools.rng
         )
         self._upkeep = Upkeep(self._balancer, tools.sweep)
-        self._figures = HostFigures(tools.stats, cluster.name)
+        self._figures = HostFigures(tools.stats, cluster.name, HostStats)
+        self._monitors = Monitors(cluster, tools)
         self.hosts: list[Host] = []
         self.update([member(endpoint) for endpoint in cluster.endpoints])
         limits = cluster.circuit_breakers
@@ -61,7 +70,8 @@ class Cluster:
         self.connections = Breaker(limits.max_connections, full.cx_open)
         self.pending = Breaker(limits.max_pending_requests, full.rq_pending_open)
         self.requests = Breaker(limits.max_requests, full.rq_open)
-        breaker = Breaker(limits.max_retries, full.rq_retry_open)
+        most_retries = limits.max_retries if limits.retry_budget is None else UNLIMITED
+        breaker = Breaker(most_retries, full.rq_retry_open)
         self.retries = Retries(limits, breaker, self.stats, tools.stats)
         self._speaks_http2 = PROTOCOLS[cluster.protocol]
         self._tools = tools
@@ -93,7 +103,7 @@ class Cluster:
 
     def _host(self, member: Member, known: Host | None) -> Host:
         if known is None:
-            return Host(member, self._figures.of(member.key))
+            return Host(member, self._figures.of(member.key), self._monitors.of(member.key))
         known.become(member)
         return known
 
@@ -227,7 +237,7 @@ class Cluster:
             with self.pending.hold(), trio.move_on_at(until) as limit:
                 await lot.park()
             if limit.cancelled_caught:
-                raise UpstreamTimeout
+                raise PendingTimeout
         finally:
             self.stats.upstream_rq_pending_active.add(-1)
 

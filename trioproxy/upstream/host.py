@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from trioproxy.upstream.connection import UpstreamConnection
     from trioproxy.upstream.http2_pool import Http2Pool
     from trioproxy.upstream.member import Member
+    from trioproxy.upstream.monitor import Monitor
 
 
 class Host:
@@ -21,33 +22,35 @@ class Host:
     `session` is one of TLS that may be resumed, with the context that it belongs to.
     `http2` tells whether it speaks that, None before anybody knows. `removed`: it is none any
     more; connections to it end with what they are used for.
+    `monitor` is there where outliers are looked for.
     """
 
     __slots__ = (
         "active",
         "address",
-        "degraded",
         "healthy",
         "http2",
         "idle",
         "member",
+        "monitor",
         "name",
         "pool",
         "priority",
         "removed",
         "session",
         "stats",
-        "weight",
     )
 
-    def __init__(self, member: Member, stats: HostStats) -> None:
+    def __init__(self, member: Member, stats: HostStats, monitor: Monitor | None = None) -> None:
         self.active = 0
         self.idle: list[UpstreamConnection] = []
         self.pool: Http2Pool | None = None
         self.http2: bool | None = None
         self.stats = stats
+        self.monitor = monitor
         self.session: tuple[ssl.SSLContext, ssl.SSLSession] | None = None
         self.removed = False
+        self.healthy = False
         self.become(member)
 
     def become(self, member: Member) -> None:
@@ -55,10 +58,9 @@ class Host:
         self.member = member
         self.address = Address.parse(member.address)
         self.name = member.address.removeprefix("unix:")
-        self.weight = member.weight
-        self.priority = member.priority
+        if self.monitor is not None and member.healthy and not self.healthy:
+            self.monitor.reset()  # what it did before it was ejected is not held against it twice
         self.healthy = member.healthy
-        self.degraded = member.degraded
 
     def begin(self) -> None:
         """Count a request to it."""

@@ -65,6 +65,8 @@ class HostSet(Generic[H]):
             self._lane(priorities[load.level], load.fitness, groups[load.level], now)
             for load in loads
         ]
+        while not self._loads and self.work():
+            pass  # nobody is served yet: the first tables are made at once
         self._loads = loads
         self._sums = list(accumulate([load.share for load in loads]))
         self.plain = self._find_plain()

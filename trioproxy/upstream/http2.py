@@ -98,6 +98,7 @@ class Http2Upstream:
             self.multiplex.flush_nowait()
         self._count_bytes()
         self.connection.end(active_rq=busy)
+        self.multiplex.forget()
 
     def _cut(self, why: ProxyError) -> None:
         for stream in self.streams.values():
@@ -133,6 +134,7 @@ class Http2Upstream:
             stream.reset(ErrorCode.CANCEL)
         del self.streams[stream.number]
         self.connection.sweep.timed.discard(stream.bound)
+        stream.bound.forget()
         self._pool.stats.streams_active.add(-1)
         self._count_bytes()
         if self._pool.is_worn(self.connection):

@@ -22,11 +22,16 @@ class StreamBound(Bounded):
 
     def __init__(self, sweep: Sweep, stream: UpstreamStream) -> None:
         super().__init__(sweep)
-        self._stream = stream
+        self._stream: UpstreamStream | None = stream
 
     def expire(self) -> None:
         """Its time is over: called by the sweep."""
-        self._stream.interrupt(self.error())
+        if self._stream is not None:
+            self._stream.interrupt(self.error())
+
+    def forget(self) -> None:
+        """Let go of the stream, which knows it: neither shall need a collector to be gone."""
+        self._stream = None
 
 
 class UpstreamStream(Stream):

@@ -58,8 +58,8 @@ class PolicyLane(Generic[H]):
 class HashLane(Generic[H]):
     """A lane with a table, by which a key always goes to the same host.
 
-    The first table is made at once. Later ones are filled by `work`, and until one is full the one
-    before it serves, without the hosts that are there no more.
+    Tables are filled by `work`. Until one is full the one before it serves, without the hosts that
+    are there no more; where there is none yet, a key's host is another one than it will be.
     """
 
     def __init__(self, make: MakeTable[H]) -> None:
@@ -82,8 +82,6 @@ class HashLane(Generic[H]):
         self.hosts, self._weights, self._fit = sorted_hosts, sorted_weights, set(hosts)
         self._next = self._make(sorted_hosts, sorted_weights)
         self._filling = self._next.fill()
-        while self._table is None:
-            self.work()
 
     def work(self) -> bool:
         """Do a step of what is to be done; returns whether there is more."""
@@ -96,10 +94,10 @@ class HashLane(Generic[H]):
 
     def pick(self, key: int, tried: Collection[H]) -> H:
         """Pick the key's host, or the one that would be the key's without `tried`."""
-        assert self._table is not None
-        for turn in range(TURNS):
-            host = self._table.at(key, turn)
-            if host in self._fit and host not in tried:
-                return host
+        if self._table is not None:
+            for turn in range(TURNS):
+                host = self._table.at(key, turn)
+                if host in self._fit and host not in tried:
+                    return host
         left = [host for host in self.hosts if host not in tried] or self.hosts
         return left[key % len(left)]

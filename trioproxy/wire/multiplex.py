@@ -120,6 +120,10 @@ class Multiplex:
         except OSError:
             return
 
+    def forget(self) -> None:
+        """Let go of who has it: neither shall need a collector to be gone."""
+        self._handle = _ignore
+
     def release(self) -> None:
         """Let go of those who wait for room: there will be none."""
         self._gathered = 0
@@ -158,3 +162,7 @@ class Multiplex:
             self._unsent = memoryview(b"")
         if self._gathered:
             self.release()
+
+
+def _ignore(_event: Event) -> None:
+    """Nobody is there to be told."""

@@ -22,11 +22,12 @@ class StreamBody(ArrivingBody):
     window is ever held. `ended`: no more will come, though some may still be held.
     """
 
-    __slots__ = ("_bell", "_error", "_held", "_stream", "_trailers", "ended")
+    __slots__ = ("_bell", "_error", "_held", "_multiplex", "_number", "_trailers", "ended")
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, multiplex: Multiplex, number: int) -> None:
         super().__init__()
-        self._stream = stream
+        self._multiplex = multiplex
+        self._number = number
         self._bell = Bell()
         self._held: list[bytes] = []
         self._trailers: Headers | None = None
@@ -88,7 +89,8 @@ class StreamBody(ArrivingBody):
         self._held = []
         self.size += len(data)
         if not self.ended:  # the end of a stream gives its window back anyway
-            self._stream.acknowledge(len(data))
+            self._multiplex.codec.acknowledge(self._number, len(data))
+            self._multiplex.wake()
         return data
 
     async def read(self) -> bytes:
@@ -115,17 +117,12 @@ class Stream:
     def __init__(self, multiplex: Multiplex, number: int) -> None:
         self.multiplex = multiplex
         self.number = number
-        self.body = StreamBody(self)
+        self.body = StreamBody(multiplex, number)
         self.error: ProxyError | None = None
         self._windows = Bell()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.number}>"
-
-    def acknowledge(self, count: int) -> None:
-        """Let the peer send so much more."""
-        self.multiplex.codec.acknowledge(self.number, count)
-        self.multiplex.wake()
 
     async def send(self, data: bytes, *, ended: bool = False) -> None:
         """Send a piece of the body, as fast as the peer takes it; raises what it was cut by."""

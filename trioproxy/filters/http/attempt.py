@@ -5,7 +5,13 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Self
 
-from trioproxy.errors import UpstreamError
+from trioproxy.errors import (
+    PendingTimeout,
+    RequestRefused,
+    StaleConnection,
+    UpstreamError,
+    UpstreamOverflow,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,11 +25,15 @@ if TYPE_CHECKING:
     from trioproxy.upstream.bounded import Bounded
     from trioproxy.upstream.cluster import Cluster
     from trioproxy.upstream.host import Host
+    from trioproxy.upstream.monitor import Monitor
     from trioproxy.wire.body import ArrivingBody, WholeBody
 
     Limit = Callable[[Bounded], None]
 
 SAFE_TO_REPEAT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+
+
+NOT_THE_HOST = (PendingTimeout, RequestRefused, StaleConnection, UpstreamOverflow)
 
 
 class Attempt:
@@ -84,6 +94,8 @@ class Attempt:
     ) -> None:
         stats, response = self.cluster.stats, self.response
         stats.upstream_rq_active.add(-1)
+        if self.host.monitor is not None:
+            self._judge(self.host.monitor, error)
         self.leave(clean=kind is None)
         if response is not None:
             stats.upstream_rq_response(response.status)
@@ -93,6 +105,17 @@ class Attempt:
             self.host.end(succeeded=False)
             if not self.begun and not isinstance(error, UpstreamError):
                 stats.upstream_rq_cancelled.add()
+
+    def _judge(self, monitor: Monitor, error: BaseException | None) -> None:
+        """Say what the host did; that the client left, or that we are too busy, is not its doing.
+
+        Nor does a connection say anything that it closed while nobody used it.
+        """
+        if isinstance(error, UpstreamError):
+            if not isinstance(error, NOT_THE_HOST):
+                monitor.failed()
+        elif self.response is not None:
+            monitor.answered(self.response.status)
 
     async def send(self, until: float) -> None:
         """Take a place on a connection, `until` then, and send the request.

@@ -9,8 +9,10 @@ from trioproxy.codec.messages import Response
 from trioproxy.drain.lifetime import Stand
 from trioproxy.errors import NoRoute, UpstreamError, UpstreamOverflow
 from trioproxy.filters.http.forward import Forwarding
+from trioproxy.filters.http.hedging import HedgedForwarding
 from trioproxy.filters.http.plan import Plan, Plans
 from trioproxy.filters.tunnel import SocketTunnel
+from trioproxy.wire.body import WholeBody
 
 if TYPE_CHECKING:
     from trioproxy.filters.chain import Forward
@@ -80,7 +82,7 @@ class Dispatch:
             if exchange.request.method == "CONNECT":
                 await self._tunnel(exchange, cluster, plan)
             else:
-                await Forwarding(exchange, cluster, plan, self._tools).run()
+                await forwarding(exchange, cluster, plan, self._tools).run()
         finally:
             cluster.requests.leave()
 
@@ -97,6 +99,13 @@ class Dispatch:
             connection.close(abort=True)
             raise
         connection.close()
+
+
+def forwarding(exchange: Exchange, cluster: Cluster, plan: Plan, tools: HttpTools) -> Forwarding:
+    """Return what takes the exchange to the cluster; only a request that is whole is hedged."""
+    if plan.hedges and type(exchange.request_body) is WholeBody:
+        return HedgedForwarding(exchange, cluster, plan, tools)
+    return Forwarding(exchange, cluster, plan, tools)
 
 
 async def _change_response(change: Change, exchange: Exchange) -> None:

@@ -52,11 +52,12 @@ class Forwarding:
         "_exchange",
         "_plan",
         "_repeats",
-        "_retrying",
+        "_retries",
         "_timeout",
         "_tools",
         "_tried",
         "_upload",
+        "_wish",
     )
 
     def __init__(self, exchange: Exchange, cluster: Cluster, plan: Plan, tools: HttpTools) -> None:
@@ -70,21 +71,24 @@ class Forwarding:
             self._timeout = min(plan.timeout, timeout_of(exchange.request))
         self._deadline = cluster.sweep.later(self._timeout) if self._upload.done else inf
         self._tried: list[Host] = []
-        self._retrying = False
+        self._retries = 0
+        self._wish = ANY
+        if plan.wishes:
+            self._wish = plan.wish(exchange, cluster, tools.worker.rng)
         self._repeats = 0
 
     async def run(self) -> None:
         """Bring the response to the client; raises the ProxyError of the last attempt."""
-        plan, cluster = self._plan, self._cluster
-        wish = ANY
-        if plan.wishes:
-            wish = plan.wish(self._exchange, cluster, self._tools.worker.rng)
         try:
-            while not await self._attempt(cluster.pick(self._tried, wish)):
+            while not await self._attempt(self._pick()):
                 await self._pause()
         finally:
-            if self._retrying:
-                cluster.retries.end()
+            self._end_retries()
+
+    def _pick(self) -> Host:
+        policy = self._plan.retry
+        avoided = () if policy is None or policy.same_host else self._tried
+        return self._cluster.pick(avoided, self._wish)
 
     async def _attempt(self, host: Host) -> bool:
         """Try one host; returns False where another try is to be made."""
@@ -198,16 +202,23 @@ class Forwarding:
             cluster.stats.upstream_rq_retry_limit_exceeded.add()
             self._exchange.record.flag("URX")
             return False
-        if self._retrying:
-            cluster.retries.end()
-        in_time = trio.current_time() < self._deadline
-        self._retrying = in_time and cluster.retries.begin(policy.budget)
-        if not self._retrying:
+        self._make_room()
+        if trio.current_time() >= self._deadline or not cluster.retries.begin(policy.budget):
             cluster.stats.upstream_rq_retry_overflow.add()
             return False
+        self._retries += 1
         cluster.stats.upstream_rq_retry.add()
         self._tried.append(host)
         return True
+
+    def _make_room(self) -> None:
+        """Give up the place of the retry before: it is over."""
+        self._end_retries()
+
+    def _end_retries(self) -> None:
+        while self._retries:
+            self._retries -= 1
+            self._cluster.retries.end()
 
     async def _pause(self) -> None:
         assert self._plan.retry is not None

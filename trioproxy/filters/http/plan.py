@@ -24,7 +24,7 @@ class Plan:
     """A matched route with a `route` action, ready for the hot path.
 
     Times are seconds, infinite where there is no limit. `changes` tells whether the request is
-    changed on the way, `wishes` whether the host depends on it.
+    changed on the way, `wishes` whether the host depends on it, `hedges` whether tries may overlap.
     """
 
     __slots__ = (
@@ -34,6 +34,7 @@ class Plan:
         "_rewrite_path",
         "_wish",
         "changes",
+        "hedges",
         "idle_timeout",
         "pick_cluster",
         "retry",
@@ -49,6 +50,7 @@ class Plan:
         self.timeout = action.timeout or inf
         self.idle_timeout = None if action.idle_timeout is None else action.idle_timeout or inf
         self.retry = None if action.retry is None else RetryPolicy(action.retry)
+        self.hedges = self.retry is not None and self.retry.hedges
         self._change_fields = matched.change_request
         self._rewrite_path = matched.rewrite_path
         self._host_rewrite = action.host_rewrite

@@ -21,6 +21,8 @@ class RetryPolicy:
     def __init__(self, retry: Retry) -> None:
         self.attempts = retry.attempts
         self.per_try_timeout = retry.per_try_timeout
+        self.same_host = retry.retry_host_predicate == "none"
+        self.hedges = retry.hedge_on_per_try_timeout
         self._on = frozenset(retry.on)
         self.budget = None if retry.budget is None else RetryBudget(retry.budget)
         self._backoff = retry.backoff

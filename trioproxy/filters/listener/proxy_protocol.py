@@ -80,7 +80,10 @@ class ProxyProtocolReading:
             return False
         if header is ABSENT:
             missing = self._stats
-            (missing.not_found_allowed if self._optional else missing.not_found_disallowed).add()
+            if self._optional:
+                missing.not_found_allowed.add()
+            else:
+                missing.not_found_disallowed.add()
             return self._optional
         connection.transport.receive_nowait(header.length)
         self._stats.found[header.version].add()

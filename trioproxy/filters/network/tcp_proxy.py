@@ -159,8 +159,13 @@ class TcpProxying:
             record.attempts = len(tried)
             record.upstream_host = host.name
             try:
-                return await cluster.connect(host, client=connection.ends)
+                upstream = await cluster.connect(host, client=connection.ends)
+                if host.monitor is not None:
+                    host.monitor.connected()
+                return upstream
             except ConnectFailed as failure:
+                if host.monitor is not None:
+                    host.monitor.failed()
                 record.upstream_failure = str(failure)
                 if len(tried) >= self.config.max_connect_attempts:
                     cluster.stats.upstream_cx_connect_attempts_exceeded.add()
@@ -218,6 +223,8 @@ class TcpProxying:
         record.connection_id = connection.id
         record.downstream_remote = connection.remote
         record.downstream_local = connection.local
+        record.server_name = connection.server_name or None
+        record.tls = connection.tls
         return record
 
     def _note_end(self, lifetime: Lifetime, record: Record) -> None:

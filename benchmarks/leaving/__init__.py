@@ -1,0 +1,1 @@
+"""Measures how connections leave, and move: against the policy, and against what was promised."""
