@@ -71,7 +71,7 @@ class H2Peer:
         self.heard: dict[int, Heard] = {}
         self.goaways: list[tuple[int, int]] = []
         self.acknowledges = True
-        self.answers_pings = True
+        self.pings = 0
 
     @classmethod
     async def greet(cls, peer: Peer, *, client: bool = True, window: int = 65_535) -> H2Peer:
@@ -237,5 +237,7 @@ class H2Peer:
                 state = h2.connection.ConnectionState
                 going = state.CLIENT_OPEN if self.client else state.SERVER_OPEN
                 self.h2.state_machine.state = going
+            case h2.events.PingReceived():
+                self.pings += 1
             case _:
                 pass

@@ -435,6 +435,17 @@ async def test_an_idle_connection_is_closed_politely(serving: Serving) -> None:
         assert proxy.counter("http.web.downstream_cx_idle_timeout") == 1
 
 
+async def test_a_client_that_answers_no_ping_is_given_up(serving: Serving) -> None:
+    options = "http2_options: {keepalive_interval: 30ms, keepalive_timeout: 50ms},"
+    async with serving(http(options, routes=DIRECT)) as proxy:
+        client = await connect(proxy)
+        assert (await client.answer(await client.ask())).body == b"hi"
+        await client.until(lambda: client.pings > 1)
+        assert proxy.gauge("http.web.downstream_cx_http2_active") == 1
+        await client.peer.rest()
+        assert proxy.counter("http2.keepalive_timeout") == 1
+
+
 async def test_a_connection_is_replaced_after_so_many_requests(serving: Serving) -> None:
     async with serving(http("max_requests_per_connection: 2,", routes=DIRECT)) as proxy:
         client = await connect(proxy)

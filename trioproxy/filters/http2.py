@@ -20,6 +20,7 @@ from trioproxy.drain.lifetime import Rung, Stand
 from trioproxy.errors import DownstreamClosed, DownstreamError, DownstreamProtocolError
 from trioproxy.filters.http2_stream import Http2Stream
 from trioproxy.reactor.crew import Crew
+from trioproxy.wire.keepalive import KeepAlive
 from trioproxy.wire.multiplex import Multiplex
 
 if TYPE_CHECKING:
@@ -107,11 +108,14 @@ class Http2Connection:
             self._count_bytes()
 
     async def _run(self) -> None:
+        keepalive = self._keepalive()
+        keepalive.begin()
         try:
             await self.multiplex.run(self._said)
         except OSError:  # the client's socket failed
             self.connection.transport.hangup = True
         finally:
+            keepalive.end()
             self.busy = bool(self.streams)
             self.multiplex.release()
         self._abandon(DownstreamClosed())
@@ -126,6 +130,12 @@ class Http2Connection:
     def _stay(self) -> None:
         """What both ends remember of a connection cannot be handed over: it is asked to leave."""
         self.manager.tools.handover.stay(self.connection.lifetime)
+
+    def _keepalive(self) -> KeepAlive:
+        manager = self.manager
+        options, lost = manager.config.http2_options, manager.http2_stats.keepalive_timeout
+        interval, timeout = options.keepalive_interval, options.keepalive_timeout
+        return KeepAlive(self.multiplex, manager.tools.sweep, interval, timeout, lost)
 
     def part(self) -> None:
         """Ask the client to open no more streams; a round trip later none are taken any more."""
