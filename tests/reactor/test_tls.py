@@ -166,6 +166,34 @@ async def test_a_peer_that_reads_slowly_gets_everything(
         assert received == data
 
 
+@pytest.mark.parametrize("offered", [1, 1000, 40_000, 200_000])
+async def test_who_was_told_less_may_offer_more_or_less_then(
+    reactor: Reactor, authority: Authority, offered: int
+) -> None:
+    """What was encrypted already is not said again, however much is handed in with it."""
+    data = stuff(1_000_000)
+    async with ends(reactor, authority, buffer=4096) as (peer, transport):
+        received = bytearray()
+
+        async def read() -> None:
+            async for piece in peer:
+                received.extend(piece)
+
+        async with trio.open_nursery() as nursery:
+            sent = 0
+            while transport.ready & OUT:
+                sent += transport.send_nowait(memoryview(data)[sent : sent + 1000])
+            nursery.start_soon(read)
+            while sent < len(data):
+                if transport.ready & OUT:
+                    sent += transport.send_nowait(memoryview(data)[sent : sent + offered])
+                    offered = max(offered, 10_000)
+                else:
+                    await transport.park(OUT)
+            transport.shutdown_write()
+        assert received == data
+
+
 async def test_two_pieces_arrive_as_one(reactor: Reactor, authority: Authority) -> None:
     async with ends(reactor, authority) as (peer, transport):
         assert transport.send_both_nowait(b"head", b"body") == 8

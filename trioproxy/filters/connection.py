@@ -30,13 +30,15 @@ class Connection:
     `scheme` is what the client speaks to us, as `x-forwarded-proto` says it; `tls` knows what was
     agreed on where that is TLS, and `server_name` is the name that it asked for by TLS, as far
     as we know; `certified` is what `x-forwarded-client-cert` says of its certificate, None before
-    that was asked for.
+    that was asked for. `chain` is the filter chain that it is in, and `told` has the hosts and
+    ports of both ends, if they are not those of its socket.
     """
 
     __slots__ = (
         "_forwarded_for",
         "_local",
         "certified",
+        "chain",
         "id",
         "inheritance",
         "lifetime",
@@ -48,6 +50,7 @@ class Connection:
         "scheme",
         "server_name",
         "tls",
+        "told",
         "transport",
     )
 
@@ -70,6 +73,8 @@ class Connection:
         self.id = number
         self.inheritance = inheritance
         self.moved = False
+        self.chain = ""
+        self.told: tuple[str, ...] = ()
         self.scheme = b"http"
         self.server_name = ""
         self.tls: ssl.SSLObject | None = None
@@ -120,6 +125,7 @@ class Connection:
 
     def appear(self, source: tuple[str, int], destination: tuple[str, int]) -> None:
         """Be the connection of somebody else, which whoever made it passes on."""
+        self.told = (source[0], str(source[1]), destination[0], str(destination[1]))
         self.peer = source
         self.remote = address_text(source)
         self._local = address_text(destination)

@@ -185,6 +185,7 @@ class HandOver:
 
         Then it is closed on this side. If not, it stays, and `stay` has been called.
         """
+        offer = attrs.evolve(offer, chain=connection.chain, ends=connection.told)
         transports = [connection.transport] + ([upstream.transport] if upstream else [])
         for transport in transports:
             transport.shared = True

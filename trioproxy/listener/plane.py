@@ -152,7 +152,7 @@ class Plane:
         for listener in self._listeners.values():
             count = max(len(listener.living), 1)
             for rank, lifetime in enumerate(listener.living):
-                lifetime.moving = lifetime.moving or (moving and listener.moves)
+                lifetime.moving = lifetime.moving or (moving and listener.may_move(lifetime))
                 self._tell(listener, lifetime, cause, (rank + self._tools.rng.random()) / count)
             if moving and listener.moves:
                 pace = Pace(listener.policy.least_spread(count, life) / count)

@@ -197,13 +197,15 @@ class TlsTransport(Transport):
         total, length = 0, len(data)
         while total < length:
             if not self._owed:
-                piece = data if length <= PIECE else memoryview(data)[total : total + PIECE]
+                whole = not total and length <= PIECE
+                piece = data if whole else memoryview(data)[total : total + PIECE]
                 self._owed = self.tls.write(piece)
                 self._collect()
             if not self._flush():
                 break
-            total += self._owed
-            self._owed = 0
+            taken = min(self._owed, length - total)
+            total += taken
+            self._owed -= taken
         return total
 
     def send_both_nowait(self, head: bytes, body: bytes | memoryview) -> int:
