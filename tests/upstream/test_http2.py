@@ -341,3 +341,29 @@ async def test_interim_responses_are_passed_on(serving: Serving) -> None:
             client << HTTP/1.1 200 OK | content-length: 2 | | ok\\
             """
         )
+
+
+async def test_a_client_of_http1_0_that_names_no_host(serving: Serving) -> None:
+    async with serving(http(cluster=HTTP2)) as proxy:
+        await proxy.play("client >> GET / HTTP/1.0 |")
+        origin = await accept(proxy)
+        origin.h2.config.validate_inbound_headers = False  # hyper-h2 wants one, RFC 9113 does not
+        number, asked = await origin.asked()
+        assert ":authority" not in asked.headers
+        await origin.respond(number, b"ok")
+        client = await proxy.party("client")
+        assert (await client.rest()).endswith(b"\r\n\r\nok")
+
+
+async def test_a_body_without_a_length_ends_with_the_connection_of_http1_0(
+    serving: Serving,
+) -> None:
+    async with serving(http(cluster=HTTP2)) as proxy:
+        await proxy.play("client >> GET / HTTP/1.0 | host: a |")
+        origin = await accept(proxy)
+        number, _ = await origin.asked()
+        await origin.respond(number, b"o", ended=False)
+        client = await proxy.party("client")
+        assert b"content-length" not in await client.head()
+        await origin.data(number, b"k", ended=True)
+        assert await client.rest() == b"ok"
