@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trioproxy.reactor.tls import TlsTransport
+
 if TYPE_CHECKING:
     import socket
     import ssl
@@ -147,15 +149,21 @@ class Connection:
         """
         await self.lifetime.wait_noticed()
 
+    async def part(self) -> None:
+        """Have TLS say that this was all, if it can be said within a second; raises OSError."""
+        if isinstance(self.transport, TlsTransport):
+            with trio.move_on_after(LINGER):
+                await self.transport.part()
+
     async def linger(self) -> bool:
         """Let the client read our last words: a close with unread input would reset them.
 
         Ends with the client, or where it says a MiB more; returns False where it stays silent for
         a second. Raises OSError.
         """
-        self.transport.shutdown_write()
         left: float = LINGER_SIZE if not self.transport.hangup else inf
         with trio.move_on_after(LINGER) as limit:
+            await self.transport.finish()
             while left > 0 and (data := await self.transport.receive()):
                 left -= len(data)
         return not limit.cancelled_caught

@@ -180,6 +180,7 @@ class Listener:
                 if chain is not None:
                     connection.chain = chain.key
                     await chain.run(connection)
+                    await connection.part()
         except (OSError, ProxyError):
             connection.transport.abort()
         except Exception:
