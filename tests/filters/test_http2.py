@@ -453,6 +453,7 @@ async def test_a_connection_is_replaced_after_so_many_requests(serving: Serving)
             assert (await client.answer(await client.ask())).body == b"hi"
         assert await client.end() == "(fin)"
         assert proxy.counter("http.web.downstream_cx_max_requests_reached") == 1
+        assert proxy.counter("http.web.downstream_cx_drain_close") == 0
 
 
 async def test_a_request_that_will_not_do_is_logged(serving: Serving) -> None:
@@ -465,3 +466,13 @@ async def test_a_request_that_will_not_do_is_logged(serving: Serving) -> None:
         assert proxy.counter("http2.header_overflow") == 1
         assert proxy.counter("http2.rx_messaging_error") == 1
     assert [line["flags"] for line in proxy.log] == ["DPE", "DPE"]
+
+
+async def test_whoever_checks_health_in_vain_is_asked_to_leave(serving: Serving) -> None:
+    async with serving(http(routes=DIRECT)) as proxy:
+        client = await connect(proxy)
+        proxy.plane.set_health(failed=True)
+        assert (await client.answer(await client.ask())).body == b"hi"
+        assert await client.end() == "(fin)"
+        assert len(client.goaways) == 2
+        assert proxy.counter("http.web.downstream_cx_drain_close") == 1

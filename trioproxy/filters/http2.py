@@ -94,7 +94,7 @@ class Http2Connection:
     async def _serve_streams(self) -> None:
         lifetime = self.connection.lifetime
         lifetime.stand(Stand.IDLE, self.manager.idle_timeout)
-        lifetime.alarm(self.part, Rung.NOTICE)
+        lifetime.alarm(self.drain, Rung.NOTICE)
         try:
             async with trio.open_nursery() as nursery:
                 self._crew = Crew(nursery, self._serve_stream, RESTING)
@@ -137,11 +137,16 @@ class Http2Connection:
         interval, timeout = options.keepalive_interval, options.keepalive_timeout
         return KeepAlive(self.multiplex, manager.tools.sweep, interval, timeout, lost)
 
-    def part(self) -> None:
+    def drain(self) -> None:
+        """Ask the client to leave, because it is asked of all."""
+        if not self._parting:
+            self.manager.stats.downstream_cx_drain_close.add()
+            self._part()
+
+    def _part(self) -> None:
         """Ask the client to open no more streams; a round trip later none are taken any more."""
         if not self._parting:
             self._parting = True
-            self.manager.stats.downstream_cx_drain_close.add()
             self.codec.goaway_notice()
             self.codec.ping(FAREWELL)
             self.multiplex.wake()
@@ -190,7 +195,7 @@ class Http2Connection:
         self._crew.put(stream)
         if self._requests == self.manager.max_requests:
             self.manager.stats.downstream_cx_max_requests_reached.add()
-            self.part()
+            self._part()
 
     def _reset(self, stream: Http2Stream, event: events.StreamReset) -> None:
         stats = self.manager.http2_stats
@@ -276,7 +281,8 @@ class Http2Connection:
         if lifetime.worn_out:
             stats.downstream_cx_max_duration_reached.add()
         elif lifetime.drained:
-            stats.downstream_cx_drain_close.add()
+            if not self._parting:
+                stats.downstream_cx_drain_close.add()
         elif lifetime.stands is Stand.IDLE:
             stats.downstream_cx_idle_timeout.add()
         self._say_goodbye()

@@ -145,7 +145,7 @@ class Http2Stream(Stream):
         if exchange.request.method == "HEAD":
             response.bodiless = True
         if self._client.manager.health.failed:
-            self._client.part()
+            self._client.drain()
         if type(body) is WholeBody:
             await self._send_whole(response, body, exchange)
         elif isinstance(body, Tunnel):

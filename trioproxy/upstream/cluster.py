@@ -165,7 +165,12 @@ class Cluster:
 
     async def agree(self, host: Host, until: float) -> None:
         """Connect to a host, if nobody does, to know what it speaks; raises as `lease` does."""
-        await self.http2(host).agree(until)
+        try:
+            await self.http2(host).agree(until)
+        except ConnectFailed:
+            if host.monitor is not None:
+                host.monitor.failed()
+            raise
 
     def http2(self, host: Host) -> Http2Pool:
         """Return the HTTP/2 connections to the host."""
