@@ -52,8 +52,6 @@ class Http2Connection:
         "streams",
     )
 
-    _crew: Crew[Http2Stream]
-
     def __init__(self, connection: Connection, manager: HttpManaging, said: bytes = b"") -> None:
         self._said = said
         self.connection = connection
@@ -65,6 +63,7 @@ class Http2Connection:
         connection.protocol = "HTTP/2"
         connection.lifetime.mover = self._stay
         connection.lifetime.spoken_to = self._spoken_to
+        self._crew: Crew[Http2Stream] | None = None
         self._requests = 0
         self._parting = False
         self._goodbye_said = False
@@ -72,7 +71,7 @@ class Http2Connection:
     def forget(self) -> None:
         """Let go of what knows it: it shall not need a collector to be gone."""
         self.multiplex.forget()
-        del self._crew
+        self._crew = None
 
     def __repr__(self) -> str:
         return f"<Http2Connection {self.connection.id}, {len(self.streams)} streams>"
@@ -192,6 +191,7 @@ class Http2Connection:
         stream = Http2Stream(self, event.stream_id, event.request, ended=event.ended)
         self.streams[event.stream_id] = stream
         self.manager.http2_stats.streams_active.add()
+        assert self._crew is not None
         self._crew.put(stream)
         if self._requests == self.manager.max_requests:
             self.manager.stats.downstream_cx_max_requests_reached.add()
