@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trioproxy.reactor.epoll import OUT
 from trioproxy.reactor.tls import TlsTransport
 
 if TYPE_CHECKING:
@@ -150,10 +151,12 @@ class Connection:
         await self.lifetime.wait_noticed()
 
     async def part(self) -> None:
-        """Have TLS say that this was all, if it can be said within a second; raises OSError."""
-        if isinstance(self.transport, TlsTransport):
+        """Have TLS say that this was all, if it can be said within a second."""
+        transport = self.transport
+        if isinstance(transport, TlsTransport) and not transport.part():
             with trio.move_on_after(LINGER):
-                await self.transport.part()
+                while not transport.part():
+                    await transport.park(OUT)
 
     async def linger(self) -> bool:
         """Let the client read our last words: a close with unread input would reset them.

@@ -249,14 +249,9 @@ class TlsTransport(Transport):
 
     def shutdown_write(self) -> bool:
         """Say close_notify, then send FIN; the peer may still send."""
-        return self._part() and super().shutdown_write()
+        return self.part() and super().shutdown_write()
 
-    async def part(self) -> None:
-        """Say close_notify, when the kernel takes it; raises OSError."""
-        while not self._part():
-            await self.park(OUT)
-
-    def _part(self) -> bool:
+    def part(self) -> bool:
         """Say close_notify, unless all was said; returns whether the kernel has taken it."""
         if not self._parted and not self._owed:
             self._say_goodbye()
@@ -286,7 +281,7 @@ class TlsTransport(Transport):
     def close(self) -> None:
         """Say close_notify and close the socket; a second call does nothing."""
         if self.fd >= 0:
-            self._part()
+            self.part()
             super().close()
 
     def abort(self) -> None:
