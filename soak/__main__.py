@@ -102,6 +102,7 @@ def add_load(parser: argparse.ArgumentParser) -> None:
         ("idle_gap", "S", "their longest pause; the shortest is half of it"),
         ("transfer", "S", "duration of downloads and uploads; 0: none"),
         ("tcp", "N", "TCP sessions"),
+        ("half_closed", "N", "TCP sessions of which one side has said all"),
         ("websockets", "N", "WebSocket sessions"),
         ("session_gap", "S", "seconds between two messages of a session"),
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -64,6 +65,11 @@ class Peer:
                 await trio.lowlevel.wait_writable(self._sock)
             except OSError as error:
                 raise Ended(describe(error)) from None
+
+    def finish(self) -> None:
+        """Say no more, but listen."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
 
     async def receive(self) -> bytes:
         """Return what comes next, never nothing; raises Ended."""
