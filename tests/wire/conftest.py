@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 import trio
-from dialogue import Peer
+from dialogue import PATIENCE, Peer
 from h2_peer import H2Peer
 
 from trioproxy.codec.h2.codec import Codec
@@ -38,7 +38,9 @@ class Served:
     async def begun(self, path: str = "/", **options: object) -> int:
         """Have the client ask, and the server hear it; returns the stream's number."""
         number = await self.client.ask("POST", path, **options)
-        await trio.testing.wait_all_tasks_blocked()
+        with trio.fail_after(PATIENCE):
+            while not any(event.stream_id == number for event in self.events):
+                await trio.testing.wait_all_tasks_blocked(0.001)
         return number
 
 

@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from trioproxy.codec.messages import Response
-from trioproxy.errors import DownstreamClosed, ProxyError, UpstreamTimeout
+from trioproxy.errors import DownstreamClosed, UpstreamTimeout
 from trioproxy.headers import Headers
 from trioproxy.wire.stream import Stream
 
@@ -15,17 +15,8 @@ if TYPE_CHECKING:
     from conftest import Open, Served
 
 
-class OneStream(Stream):
-    """A stream as it is, whoever has it."""
-
-    __slots__ = ()
-
-    def lost(self) -> ProxyError:
-        return DownstreamClosed("lost")
-
-
 def stream(served: Served, number: int) -> Stream:
-    return OneStream(served.multiplex, number)
+    return Stream(served.multiplex, number, DownstreamClosed)
 
 
 async def test_a_body_comes_in_pieces(open_served: Open) -> None:
@@ -128,7 +119,7 @@ async def test_a_stream_that_is_over_is_not_sent_on(open_served: Open) -> None:
         one = stream(served, number)
         await served.client.reset(number)
         await trio.testing.wait_all_tasks_blocked()
-        with pytest.raises(DownstreamClosed, match="lost"):
+        with pytest.raises(DownstreamClosed, match="the stream was reset"):
             await one.send(b"a")
         one.fail(DownstreamClosed("why"))
         with pytest.raises(DownstreamClosed, match="why"):

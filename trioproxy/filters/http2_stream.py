@@ -37,17 +37,13 @@ class Http2Stream(Stream):
     def __init__(
         self, client: Http2Connection, number: int, request: Request, *, ended: bool
     ) -> None:
-        super().__init__(client.multiplex, number)
+        super().__init__(client.multiplex, number, DownstreamClosed)
         self._client = client
         self._request = request
         self._answered = False
         self._handshake: Handshake | None = None
         self.body.ended = ended
         self.lifetime = Lifetime(client.manager.tools.sweep)
-
-    def lost(self) -> ProxyError:
-        """The client has reset it."""
-        return DownstreamClosed("the stream was reset")
 
     async def serve(self, scope: trio.CancelScope) -> None:
         """Run the exchange in `scope`, and see that the stream ends with it."""
@@ -131,7 +127,7 @@ class Http2Stream(Stream):
     def cut(self) -> None:
         """Reset the stream, unless it is over."""
         if self.error is None:
-            self.error = self.lost()
+            self.error = self.gone()
             self._client.manager.http2_stats.tx_reset.add()
             self.reset(ErrorCode.INTERNAL_ERROR)
 
@@ -231,7 +227,7 @@ class Http2Stream(Stream):
 
     def _send_head(self, response: Response, *, ended: bool) -> None:
         if not self._client.codec.send_response(self.number, response, ended=ended):
-            raise self.error or self.lost()
+            raise self.gone()
         self.multiplex.wake()
 
     @staticmethod

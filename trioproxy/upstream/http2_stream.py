@@ -40,15 +40,11 @@ class UpstreamStream(Stream):
     __slots__ = ("_answers", "_heads", "bound", "upstream")
 
     def __init__(self, upstream: Http2Upstream, number: int) -> None:
-        super().__init__(upstream.multiplex, number)
+        super().__init__(upstream.multiplex, number, UpstreamReset)
         self.upstream = upstream
         self.bound = StreamBound(upstream.connection.sweep, self)
         self._heads: list[Response] = []
         self._answers = Bell()
-
-    def lost(self) -> ProxyError:
-        """The host has reset it."""
-        return UpstreamReset("the stream was reset")
 
     async def response(self) -> Response:
         """Return the next response head, interim ones included; raises what it was cut by."""

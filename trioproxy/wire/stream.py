@@ -108,13 +108,17 @@ class StreamBody(ArrivingBody):
 
 
 class Stream:
-    """One stream, with the `body` that comes in on it; sending waits for the peer's windows."""
+    """One stream, with the `body` that comes in on it; sending waits for the peer's windows.
 
-    __slots__ = ("_windows", "body", "error", "multiplex", "number")
+    Once it was cut, `error` says by what; `lost` is raised where nobody has said.
+    """
+
+    __slots__ = ("_lost", "_windows", "body", "error", "multiplex", "number")
 
     multiplex: Multiplex
 
-    def __init__(self, multiplex: Multiplex, number: int) -> None:
+    def __init__(self, multiplex: Multiplex, number: int, lost: type[ProxyError]) -> None:
+        self._lost = lost
         self.multiplex = multiplex
         self.number = number
         self.body = StreamBody(multiplex, number)
@@ -139,7 +143,7 @@ class Stream:
         multiplex = self.multiplex
         taken = multiplex.codec.send_data(self.number, piece, ended=ended)
         if taken < 0:
-            raise self.error or self.lost()
+            raise self.gone()
         if multiplex.gather(taken):
             await multiplex.room()
         elif taken < len(piece):
@@ -149,7 +153,7 @@ class Stream:
     def send_trailers(self, trailers: Headers) -> None:
         """Send the fields behind the body; raises what it was cut by, UnsafeMessage."""
         if not self.multiplex.codec.send_trailers(self.number, trailers):
-            raise self.error or self.lost()
+            raise self.gone()
         self.multiplex.wake()
 
     def reset(self, code: int) -> None:
@@ -172,6 +176,6 @@ class Stream:
         self.body.interrupt(error)
         self._windows.fail(error)
 
-    def lost(self) -> ProxyError:
-        """Return what to raise where the stream is over, and nobody has said why."""
-        raise NotImplementedError
+    def gone(self) -> ProxyError:
+        """Return what to raise now that it is over."""
+        return self.error or self._lost("the stream was reset")
