@@ -49,6 +49,7 @@ def parse_arguments() -> argparse.Namespace:
     add_restarts(parser)
     add_load(parser)
     option = parser.add_argument
+    option("--tls", action="store_true", help="HTTP clients speak TLS (trioproxy alone)")
     option("--pin", action="store_true", help="proxy on one core, clients and origin on another")
     option("--results", type=Path, default="soak-results", metavar="DIRECTORY", help="where to")
     return parser.parse_args()
@@ -147,6 +148,8 @@ def stop(_number: int, _frame: object) -> None:
 
 def main() -> int:
     arguments = parse_arguments()
+    if arguments.tls and arguments.target != "trioproxy":
+        raise SoakError("--tls is for trioproxy alone")
     signal.signal(signal.SIGTERM, stop)
     plan, target = plan_of(arguments), arguments.target
     arguments.results.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,8 @@ import trio
 
 from soak.ledger import Kind, Outcome
 from soak.origin import SMALL_BODY
-from soak.peer import Peer, Silent, Trouble, Wrong, connect
+from soak.peer import Peer, Silent, Trouble, Wrong
+from soak.secure import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +115,8 @@ class KeepAlive:
         """Ask again and again until the connection is, or is to be, closed.
 
         An end where an answer should have begun is the race that each keep-alive client knows, but
-        not on a new connection: there it raises, as all other Trouble does.
+        not on a new connection: there it raises, as all other Trouble does. Between two requests an
+        end that is told, as TLS can, is none that comes without notice.
         """
         for number in itertools.count():
             began = self.ledger.now()
@@ -130,7 +132,8 @@ class KeepAlive:
                 self.ledger.note(self.kind, Outcome.TOLD)
                 return
             if await peer.stirs(self.pause()):
-                self.ledger.note(self.kind, Outcome.CLOSED, f"idle: {await last_words(peer)}")
+                words = f"idle: {await last_words(peer)}"
+                self.ledger.note(self.kind, Outcome.TOLD if peer.parted else Outcome.CLOSED, words)
                 return
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from benchmarks.process import Program, children_of, handle_of, open_handles
-from soak.peer import Trouble, connect
+from soak.peer import Trouble
+from soak.secure import connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence

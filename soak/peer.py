@@ -42,12 +42,17 @@ class Peer:
         """Take over a non-blocking socket."""
         self._sock = sock
         self._unread = b""
+        self.parted = False  # the end was said, not only made
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave."""
         self._sock.close()
 
     async def send_all(self, data: bytes) -> None:
@@ -136,7 +141,7 @@ def describe(error: OSError) -> str:
     return {errno.ECONNRESET: "RST", errno.EPIPE: "EPIPE"}.get(error.errno or 0, str(error))
 
 
-async def connect(port: int) -> Peer:
+async def open_socket(port: int) -> socket.socket:
     """Connect to a loopback port; raises Wrong where that is refused."""
     sock = socket.socket()
     try:
@@ -147,7 +152,7 @@ async def connect(port: int) -> Peer:
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise Wrong(f"connect: {os.strerror(code)}")
-        return Peer(sock)
     except BaseException:
         sock.close()
         raise
+    return sock

@@ -19,6 +19,7 @@ from soak.clients import NewConnections, busy, seldom
 from soak.half_closed import HalfClosed
 from soak.instance import Instance, SoakError, Untouched
 from soak.ledger import SESSIONS, Kind, Ledger, Phase, Restart
+from soak.secure import TlsPort
 from soak.sessions import Session, standing
 from soak.systems import Ports, Scene, Times
 from soak.transfers import Transfers
@@ -54,6 +55,7 @@ class Plan:
     websockets: int = 6
     session_gap: float = 0.05
     calm: float = 1
+    tls: bool = False
     core: int | None = None
 
 
@@ -103,7 +105,7 @@ def open_target(
         yield Untouched(plan.times.shutdown), Ports(http, echo, http, echo)
         return
     at_http, at_echo = free_ports(2)
-    ports = Ports(at_http, at_echo, http, echo)
+    ports = Ports(TlsPort(at_http) if plan.tls else at_http, at_echo, http, echo)
     scene = Scene(directory, ports, plan.times, os.getpid())
     instance = Instance(system, scene, signals=plan.signals, core=plan.core)
     with instance.running(plan.workers[0]):

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from benchmarks.origin import nginx_user
-from benchmarks.systems import find_envoy, find_plain, on_path
+from benchmarks.systems import find_envoy, find_plain, make_certificate, on_path
+from soak.secure import TlsPort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ GENERATION = (
     "-c {config} --base-id {base_id} --concurrency {workers}"
     " --drain-time-s {drain} --parent-shutdown-time-s {shutdown}"
 )
+TLS = "\n  tls: {certificate: certificate.pem, private_key: key.pem}"
 # The restarter adds its arguments; who is not told by READY=1 is told by us: see Instance.
 SCRIPT = """\
 #!/bin/sh
@@ -97,7 +99,10 @@ class System:
         text = self.template.read_text()
         values = {f"{name.upper()}_PORT": at for name, at in attrs.asdict(scene.ports).items()}
         values |= {"GENERATION": generation, "WORKERS": workers, "SHUTDOWN": scene.times.shutdown}
-        values |= {"USER": nginx_user()}
+        values |= {"USER": nginx_user(), "TLS": ""}
+        if isinstance(scene.ports.http, TlsPort):
+            make_certificate(scene.directory)
+            values["TLS"] = TLS
         for name, value in values.items():
             text = text.replace(f"@{name}@", str(value))
         (scene.directory / self.template.name).write_text(text)

@@ -58,6 +58,7 @@ class Authority:
         self.path.write_bytes(own.sign(self._key, hashes.SHA256()).public_bytes(PEM))
 
     def _builder(self, subject: x509.Name, key: Key, until: datetime) -> x509.CertificateBuilder:
+        ours = self._key.public_key()
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -66,6 +67,8 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(min(NOW, until) - timedelta(days=1))
             .not_valid_after(until)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ours), False)
         )
 
     def issue(

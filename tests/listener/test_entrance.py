@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NO_CONTENT = "HTTP/1.1 204 No Content |"
 LISTENER = "listener.127.0.0.1_0"
+DRAINS = ("quiet: 2s", "quiet: 3s")
 ENDS = ("192.0.2.7", 4711), ("198.51.100.2", 443)
 
 
@@ -60,6 +61,26 @@ async def test_names_have_chains_of_their_own(serving: Serving, authority: Autho
             async with secured(proxy, other, "other.net"):
                 pass
         assert proxy.counter(f"{LISTENER}.no_filter_chain_match") == 1
+
+
+async def test_each_chain_has_its_own_drain(serving: Serving) -> None:
+    """The first one's until it is known which it is."""
+    drains = [f"[{{tcp_proxy: {{stat_prefix: a, cluster: app, drain: {{{d}}}}}}}]" for d in DRAINS]
+    text = listener(
+        f"{{match: {{destination_port: 443}}, filters: {drains[0]}}}",
+        f"{{match: {{destination_port: 444}}, filters: {drains[1]}}}",
+        more="listener_filters: [{proxy_protocol: {}}]",
+    )
+    async with serving(text) as proxy:
+        client = await proxy.connect()
+        await proxy.quiet()
+        edge = proxy.plane._listeners["edge"]
+        [lifetime] = edge.living
+        assert edge.policy_of(lifetime).quiet == 2
+        await client.say(write_header("v2", (ENDS[0], ("198.51.100.2", 444))))
+        await proxy.origin.accept()
+        assert edge.policy_of(lifetime).quiet == 3
+        assert lifetime.quiet == 3
 
 
 async def test_tls_passes_through_to_whom_its_name_says(

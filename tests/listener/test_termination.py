@@ -104,6 +104,29 @@ async def test_bytes_flow_and_ends_are_passed_on(serving: Serving, authority: Au
         await proxy.play("origin << still here\\")
 
 
+async def test_a_websocket_is_told_goodbye_twice(serving: Serving, authority: Authority) -> None:
+    """A53: by a close frame, then by close_notify."""
+    tls = terms(authority.issue("example.org"))
+    upgrade = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
+    async with (
+        serving(http("upgrades: [websocket],", listener=tls)) as proxy,
+        secured(proxy, authority.client()) as client,
+        trio.open_nursery() as nursery,
+    ):
+        await client.send_all(upgrade)
+        await proxy.play("""
+            origin << GET / HTTP/1.1 | host: a | connection: upgrade | upgrade: websocket |
+            origin >> HTTP/1.1 101 Go | connection: upgrade | upgrade: websocket |
+        """)
+        assert (await client.receive_some()).startswith(b"HTTP/1.1 101 ")
+        await client.send_all(b"\x82\x85\0\0\0\0hello")
+        await proxy.play(r"origin << \x82\x85\0\0\0\0hello\ ")
+        nursery.start_soon(proxy.plane.shutdown, 1.2)
+        assert await client.receive_some() == b"\x88\x02" + (1012).to_bytes(2)
+        assert await client.receive_some() == b""
+        proxy.origin.close()
+
+
 async def test_the_certificate_is_chosen_by_name(serving: Serving, authority: Authority) -> None:
     """Exactly, else by a wildcard, else the first; two kinds of key for one name."""
     pairs = [
@@ -139,6 +162,31 @@ async def test_protocols_are_agreed_on(serving: Serving, authority: Authority) -
         secured(proxy, context) as client,
     ):
         assert client.selected_alpn_protocol() == "http/1.1"
+
+
+async def test_a_certificate_that_changes_is_shown_from_then_on(
+    serving: Serving, authority: Authority
+) -> None:
+    """Connections that stand keep what they have agreed on; a broken pair changes nothing."""
+    pair = authority.issue("example.org")
+    scope = "listener.127.0.0.1_0.server_ssl_socket_factory"
+    async with (
+        serving(http(routes=DIRECT, listener=terms(pair))) as proxy,
+        secured(proxy, authority.client()) as old,
+    ):
+        authority.issue("example.org", to=pair)
+        proxy.plane._tools.secrets.look()
+        async with secured(proxy, authority.client()) as new:
+            assert new.getpeercert() != old.getpeercert()
+            shown = new.getpeercert()
+        pair.private_key.write_text("nothing")
+        proxy.plane._tools.secrets.look()
+        async with secured(proxy, authority.client()) as new:
+            assert new.getpeercert() == shown
+            assert (await ask(new)).endswith(b"hello")
+        assert (await ask(old)).endswith(b"hello")
+        counted = proxy.counted(scope)
+        assert counted == {"ssl_context_update_by_sds": 1, "key_rotation_failed": 1}
 
 
 async def test_only_who_has_a_certificate_of_ours(serving: Serving, authority: Authority) -> None:

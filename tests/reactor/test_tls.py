@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -162,7 +162,35 @@ async def test_a_peer_that_reads_slowly_gets_everything(
             assert transport.send_nowait(data[sent:]) == 0
             nursery.start_soon(read)
             await transport.send(memoryview(data)[sent:])
-            transport.shutdown_write()
+            await transport.finish()
+        assert received == data
+
+
+@pytest.mark.parametrize("offered", [1, 1000, 40_000, 200_000])
+async def test_who_was_told_less_may_offer_more_or_less_then(
+    reactor: Reactor, authority: Authority, offered: int
+) -> None:
+    """What was encrypted already is not said again, however much is handed in with it."""
+    data = stuff(1_000_000)
+    async with ends(reactor, authority, buffer=4096) as (peer, transport):
+        received = bytearray()
+
+        async def read() -> None:
+            async for piece in peer:
+                received.extend(piece)
+
+        async with trio.open_nursery() as nursery:
+            sent = 0
+            while transport.ready & OUT:
+                sent += transport.send_nowait(memoryview(data)[sent : sent + 1000])
+            nursery.start_soon(read)
+            while sent < len(data):
+                if transport.ready & OUT:
+                    sent += transport.send_nowait(memoryview(data)[sent : sent + offered])
+                    offered = max(offered, 10_000)
+                else:
+                    await transport.park(OUT)
+            await transport.finish()
         assert received == data
 
 
@@ -195,15 +223,15 @@ async def test_what_was_received_with_the_end_is_looked_at(
 
 
 @SIDES
-@pytest.mark.parametrize("bulk", [100, 3_000_000])
+@pytest.mark.parametrize(("bulk", "buffer"), [(100, 0), (3_000_000, 0), (300_000, 4096)])
 async def test_a_pump_moves_plaintext(
-    reactor: Reactor, authority: Authority, server: bool, bulk: int
+    reactor: Reactor, authority: Authority, server: bool, bulk: int, buffer: int
 ) -> None:
-    """Never by splice, whichever side is TLS; half-closes come through."""
+    """Never by splice, whichever side is TLS; half-closes come through, to who reads slowly too."""
     data = stuff(bulk)
     other, ours = tcp_pair()
     plain, far = Transport(reactor, ours), stream(other)
-    async with ends(reactor, authority, server=server) as (peer, transport):
+    async with ends(reactor, authority, server=server, buffer=buffer) as (peer, transport):
         with PipePool(4) as pipes:
             flows = [Flow(transport, plain), Flow(plain, transport)]
             async with trio.open_nursery() as nursery:
@@ -280,3 +308,14 @@ async def test_who_hangs_up_during_the_handshake(reactor: Reactor, authority: Au
         await transport.handshake(trio.Semaphore(1))
     transport.close()
     assert repr(transport) == "<TlsTransport nothing agreed on, fd -1 closed>"
+
+
+async def test_a_goodbye_waits_for_room(reactor: Reactor, authority: Authority) -> None:
+    async with ends(reactor, authority, buffer=4096) as (_peer, transport):
+        with suppress(BlockingIOError):
+            while transport.sock.send(bytes(4096)):  # the peer can make nothing of it
+                pass
+        assert not transport.shutdown_write()
+        assert not transport.ready & OUT
+        transport.abort()
+        assert transport.shutdown_write()  # to nobody

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from soak.origin import accept, answer
-from soak.peer import HOST, Peer, Trouble, connect
+from soak.peer import HOST, Peer, Trouble
+from soak.secure import connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

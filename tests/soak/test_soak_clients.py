@@ -13,7 +13,8 @@ from lossy import listening
 from soak.clients import GET, POST, KeepAlive, NewConnections
 from soak.ledger import Kind, Ledger, Outcome
 from soak.origin import SMALL_BODY, answer, serve_http
-from soak.peer import HOST, Peer, connect
+from soak.peer import HOST, Peer
+from soak.secure import connect
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

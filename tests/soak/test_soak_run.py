@@ -162,3 +162,13 @@ def test_workers_are_numbers(text: str) -> None:
     assert command.workers("2,1") == (2, 1)
     with pytest.raises(command.argparse.ArgumentTypeError):
         command.workers(text)
+
+
+@pytest.mark.slow
+def test_a_restart_over_tls_loses_nothing(main: Callable[..., Any]) -> None:
+    """A53: connections that cannot move are told to leave, each in its own way."""
+    times = "--drain-time-s 2 --parent-shutdown-time-s 4"
+    status, figures = main(f"--tls {times} --concurrency 1 --rate 20 --busy-rate 5")
+    assert (status, figures["lost"]) == (0, 0)
+    assert figures["outcomes"][Kind.BUSY]["told to leave"] >= 4
+    assert figures["outcomes"][Kind.WEBSOCKET]["told to leave"] >= 2

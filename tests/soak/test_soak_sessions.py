@@ -13,7 +13,8 @@ from soak.frames import Opcode, frame
 from soak.half_closed import HalfClosed
 from soak.ledger import Kind, Ledger, Outcome
 from soak.origin import SMALL_BODY, answer, echo, serve_http
-from soak.peer import Ended, Peer, connect
+from soak.peer import Ended, Peer
+from soak.secure import connect
 from soak.sessions import Session, standing
 from soak.transfers import Transfers
 

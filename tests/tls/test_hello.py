@@ -70,6 +70,34 @@ def test_what_is_something_else(data: bytes, reason: str) -> None:
         read_hello(data)
 
 
+def test_a_name_is_no_longer_than_names_are() -> None:
+    name = ".".join(["a" * 63] * 4)
+    data = hello(name[:250])
+    assert read_hello(data) == ClientHello(name[:250])
+    at = data.index(name[:250].encode()) - 9  # the extension with its lengths
+    longer = name[:250].encode() * 2
+    size = len(longer)
+    inner = (size + 3).to_bytes(2) + b"\0" + size.to_bytes(2) + longer
+    extension = b"\0\0" + len(inner).to_bytes(2) + inner
+    rest = data[at + 9 + 250 :]
+    grown = len(extension) - 9 - 250
+    whole = bytearray(data[:at] + extension + rest)
+    whole[3:5] = (int.from_bytes(data[3:5]) + grown).to_bytes(2)
+    whole[6:9] = (int.from_bytes(data[6:9]) + grown).to_bytes(3)
+    start = extensions_at(data)
+    whole[start : start + 2] = (int.from_bytes(data[start : start + 2]) + grown).to_bytes(2)
+    with pytest.raises(NotTls, match="longer than any"):
+        read_hello(bytes(whole))
+
+
+def extensions_at(data: bytes) -> int:
+    """Where the length of the extensions stands."""
+    at = 5 + 4 + 34
+    at += 1 + data[at]
+    at += 2 + int.from_bytes(data[at : at + 2])
+    return at + 1 + data[at]
+
+
 def test_it_ends_somewhere() -> None:
     endless = b"\x16\x03\x01\x40\x00\x01\xff\xff\xff" + bytes(LONGEST)
     assert read_hello(endless[: LONGEST - 1]) is None

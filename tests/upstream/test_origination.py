@@ -119,6 +119,16 @@ async def test_a_failure_names_its_reason(
     assert reason in str(proxy.log[0]["failure"]).lower()
 
 
+async def test_a_name_that_is_none(serving: Serving) -> None:
+    async with serving(http(cluster="tls: {sni: .example.org}")) as proxy:
+        client = await proxy.connect()
+        await client.say(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        assert b" 503 " in await client.line()
+        await client.head()
+        assert await client.exactly(5) == b"TLS: "
+        await proxy.until("cluster.app.upstream_cx_active")
+
+
 async def test_verification_is_on_by_default(serving: Serving, authority: Authority) -> None:
     context = authority.server(authority.issue("example.org"))
     async with serving(http(cluster="tls: {sni: example.org}")) as proxy:

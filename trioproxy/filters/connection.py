@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trioproxy.reactor.epoll import OUT
+from trioproxy.reactor.tls import TlsTransport
+
 if TYPE_CHECKING:
     import socket
     import ssl
@@ -30,13 +33,15 @@ class Connection:
     `scheme` is what the client speaks to us, as `x-forwarded-proto` says it; `tls` knows what was
     agreed on where that is TLS, and `server_name` is the name that it asked for by TLS, as far
     as we know; `certified` is what `x-forwarded-client-cert` says of its certificate, None before
-    that was asked for.
+    that was asked for. `chain` is the filter chain that it is in, and `told` has the hosts and
+    ports of both ends, if they are not those of its socket.
     """
 
     __slots__ = (
         "_forwarded_for",
         "_local",
         "certified",
+        "chain",
         "id",
         "inheritance",
         "lifetime",
@@ -48,6 +53,7 @@ class Connection:
         "scheme",
         "server_name",
         "tls",
+        "told",
         "transport",
     )
 
@@ -70,6 +76,8 @@ class Connection:
         self.id = number
         self.inheritance = inheritance
         self.moved = False
+        self.chain = ""
+        self.told: tuple[str, ...] = ()
         self.scheme = b"http"
         self.server_name = ""
         self.tls: ssl.SSLObject | None = None
@@ -120,6 +128,7 @@ class Connection:
 
     def appear(self, source: tuple[str, int], destination: tuple[str, int]) -> None:
         """Be the connection of somebody else, which whoever made it passes on."""
+        self.told = (source[0], str(source[1]), destination[0], str(destination[1]))
         self.peer = source
         self.remote = address_text(source)
         self._local = address_text(destination)
@@ -141,15 +150,23 @@ class Connection:
         """
         await self.lifetime.wait_noticed()
 
+    async def part(self) -> None:
+        """Have TLS say that this was all, if it can be said within a second."""
+        transport = self.transport
+        if isinstance(transport, TlsTransport) and not transport.part():
+            with trio.move_on_after(LINGER):
+                while not transport.part():
+                    await transport.park(OUT)
+
     async def linger(self) -> bool:
         """Let the client read our last words: a close with unread input would reset them.
 
         Ends with the client, or where it says a MiB more; returns False where it stays silent for
         a second. Raises OSError.
         """
-        self.transport.shutdown_write()
         left: float = LINGER_SIZE if not self.transport.hangup else inf
         with trio.move_on_after(LINGER) as limit:
+            await self.transport.finish()
             while left > 0 and (data := await self.transport.receive()):
                 left -= len(data)
         return not limit.cancelled_caught

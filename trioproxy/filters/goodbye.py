@@ -62,7 +62,7 @@ async def part(flow: Flow, tracker: FrameTracker, frame: bytes) -> None:
         return
     with suppress(OSError):
         await say_last(flow, tracker, frame)
-    flow.sink.shutdown_write()
+    await flow.sink.finish()
     with suppress(OSError):
         while await flow.source.receive():
             pass

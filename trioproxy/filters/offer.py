@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import attrs
 
+from trioproxy.codec.proxy_protocol import Ends  # noqa: TC001
 from trioproxy.restart.wire import Vocabulary
 
 TCP, TUNNEL, HTTP1 = "tcp", "tunnel", "http1"
@@ -21,7 +22,9 @@ class Offer:
 
     `age` is in seconds. `forth` and `back` are base64 of what was read from the client and from
     the upstream and not passed on yet, `head` of the request that became a tunnel; `frames` tell
-    where those of a WebSocket stand, and `facts` are what the access log will say of it.
+    where those of a WebSocket stand, and `facts` are what the access log will say of it. `chain` is
+    the filter chain that it is in; `ends` are hosts and ports of client and proxy, where somebody
+    in between has told them.
     """
 
     kind: str
@@ -36,6 +39,8 @@ class Offer:
     head: str = ""
     frames: tuple[str, ...] = ()
     facts: dict[str, object] = attrs.field(factory=dict)
+    chain: str = ""
+    ends: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -54,6 +59,15 @@ class Declined:
 
 
 Answer: TypeAlias = Accepted | Declined
+
+
+def ends_of(offer: Offer) -> Ends | None:
+    """Return the ends that somebody in between has told, if any; raises ValueError."""
+    if not offer.ends:
+        return None
+    source, port, destination, at = offer.ends
+    return (source, int(port)), (destination, int(at))
+
 
 OFFERS = Vocabulary[Offer](Offer)
 ANSWERS = Vocabulary[Answer](Answer)

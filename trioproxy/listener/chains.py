@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import attrs
 
+from trioproxy.config.filter_chain import ANYTHING
 from trioproxy.filters.chain import chain
 from trioproxy.filters.tools import prepared
 from trioproxy.listener.termination import Termination
@@ -21,12 +22,21 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Chain:
-    """Filters, how connections leave them, TLS that ends before them, and who may adopt some."""
+    """Filters, how connections leave them, TLS that ends before them, and who may adopt some.
 
+    `key` names it to the next generation: what has another name, or match, is another chain.
+    """
+
+    key: str
     run: Forward[Connection]
     policy: Policy
     termination: Termination | None
     adopter: Adopter | None
+
+    @property
+    def moves(self) -> bool:
+        """Whether its connections may go to the next generation."""
+        return self.adopter is not None and self.policy.hand_over
 
 
 def open_chain(
@@ -41,6 +51,7 @@ def open_chain(
     # What a filter of one's own remembers of a connection, nobody can carry over, nor TLS.
     movable = termination is None and len(filters) == 1 and hasattr(filters[0], "refusal")
     return Chain(
+        config.name or ("" if config.match == ANYTHING else str(config.match)),
         chain(cast("list[Filter[Connection]]", filters)),
         policy,
         termination,

@@ -79,7 +79,8 @@ class Drains:
         for listener, living in everybody:
             for number, lifetime in enumerate(living):
                 if lifetime in listener.living:
-                    lifetime.moving = lifetime.moving or self._moving(listener, cause)
+                    if self._moving(listener, cause) and listener.may_move(lifetime):
+                        lifetime.moving = True
                     self._tell(listener, lifetime, cause, place(number, start))
                 told += 1
                 if not told % PORTION:

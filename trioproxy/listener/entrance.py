@@ -103,7 +103,7 @@ class Entrance:
             connection.remote_ip.partition("%")[0],
             tls,
             hello.server_name,
-            hello.protocols,
+            self._matcher.known(hello.protocols),
         )
         index = self._matcher.choose(arrival)
         if index is None:

@@ -11,6 +11,7 @@ import trio
 from trioproxy.drain.lifetime import Lifetime
 from trioproxy.errors import ProxyError
 from trioproxy.filters.connection import Connection
+from trioproxy.filters.offer import ends_of
 from trioproxy.listener.chains import open_chain
 from trioproxy.listener.crew import Crew
 from trioproxy.listener.entrance import Entrance
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from trioproxy.config.drain import Rungs
     from trioproxy.drain.policy import Policy
     from trioproxy.filters.connection import SocketAddress
-    from trioproxy.filters.handover import Adopter, Inheritance
+    from trioproxy.filters.handover import Inheritance
     from trioproxy.filters.offer import Offer
     from trioproxy.filters.tools import Tools
     from trioproxy.listener.chains import Chain
@@ -74,7 +75,8 @@ class Listener:
             for each, policy in zip(config.chains, policies, strict=True)
         ]
         self._only = chains[0]
-        self._policies: dict[Lifetime, Policy] = {}
+        self._chains = {chain.key: chain for chain in chains}
+        self._chosen: dict[Lifetime, Chain] = {}
         self._entrance = None if config.open else Entrance(config, chains, scope, tools)
 
     def __repr__(self) -> str:
@@ -82,27 +84,35 @@ class Listener:
 
     @property
     def moves(self) -> bool:
-        """Whether its connections may go to the next generation."""
-        return self._adopter is not None and self.policy.hand_over
+        """Whether any of its connections may go to the next generation."""
+        return any(chain.moves for chain in self._chains.values())
+
+    def may_move(self, lifetime: Lifetime) -> bool:
+        """Whether a connection may; not while it is not known which chain it is for."""
+        chain = self._only if self._entrance is None else self._chosen.get(lifetime)
+        return chain is not None and chain.moves
 
     @property
     def policy(self) -> Policy:
         """How connections leave that were not told apart yet."""
         return self._only.policy
 
-    @property
-    def _adopter(self) -> Adopter | None:
-        return self._only.adopter if self._entrance is None else None
-
     def policy_of(self, lifetime: Lifetime) -> Policy:
         """How a connection leaves: as its chain says, the first one before it has any."""
-        return self._policies.get(lifetime, self.policy)
+        return self._chosen.get(lifetime, self._only).policy
 
     def refusal(self, offer: Offer) -> str:
         """Return why a connection of the previous generation cannot be had; empty if it can."""
-        if self._adopter is None or not self.moves:
+        chain = self._chains.get(offer.chain)
+        if chain is None:
+            return f"listener {self.name} has no such chain"
+        if chain.adopter is None or not chain.moves:
             return f"listener {self.name} takes no connections over"
-        return self._adopter.refusal(offer)
+        try:
+            ends_of(offer)
+        except ValueError:
+            return "nobody can be told by its ends"
+        return chain.adopter.refusal(offer)
 
     def adopt(self, sock: socket.socket, inheritance: Inheritance) -> None:
         """Go on with a connection of the previous generation."""
@@ -166,9 +176,11 @@ class Listener:
         )
         try:
             with lifetime:
-                chain = await self._admit(connection) if self._entrance else self._only
+                chain = self._inherited(connection) or await self._admit(connection)
                 if chain is not None:
+                    connection.chain = chain.key
                     await chain.run(connection)
+                    await connection.part()
         except (OSError, ProxyError):
             connection.transport.abort()
         except Exception:
@@ -185,12 +197,29 @@ class Listener:
             self._leave(connection)
 
     async def _admit(self, connection: Connection) -> Chain | None:
-        assert self._entrance is not None
+        """Return the chain for a connection; None where it is let go."""
+        if self._entrance is None:
+            return self._only
         chain = await self._entrance.admit(connection)
-        if chain is not None and chain is not self._only:
-            self._policies[connection.lifetime] = chain.policy
-            connection.lifetime.quiet = inf if chain.policy.quiet is None else chain.policy.quiet
+        if chain is not None:
+            self._choose(connection, chain)
         return chain
+
+    def _inherited(self, connection: Connection) -> Chain | None:
+        """Return the chain that a connection of the previous generation was in."""
+        if connection.inheritance is None:
+            return None
+        offer = connection.inheritance.offer
+        chain = self._chains[offer.chain]
+        self._choose(connection, chain)
+        ends = ends_of(offer)
+        if ends is not None:
+            connection.appear(*ends)
+        return chain
+
+    def _choose(self, connection: Connection, chain: Chain) -> None:
+        self._chosen[connection.lifetime] = chain
+        connection.lifetime.quiet = inf if chain.policy.quiet is None else chain.policy.quiet
 
     def _enter(self, lifetime: Lifetime, *, new: bool) -> None:
         self.living[lifetime] = None
@@ -204,7 +233,7 @@ class Listener:
 
     def _leave(self, connection: Connection) -> None:
         del self.living[connection.lifetime]
-        self._policies.pop(connection.lifetime, None)
+        self._chosen.pop(connection.lifetime, None)
         self._stats.downstream_cx_active.add(-1)
         self._share.downstream_cx_active.add(-1)
         self._total.add(-1)

@@ -39,10 +39,17 @@ class Matcher:
     def __init__(self, matches: Iterable[FilterChainMatch]) -> None:
         self._matches = tuple(matches)
         self.inspects = any(match.inspects for match in self._matches)
+        self._protocols = frozenset(
+            protocol for match in self._matches for protocol in match.application_protocols
+        )
         self.choose = lru_cache(REMEMBERED)(self._choose)
 
     def __repr__(self) -> str:
         return f"<Matcher of {len(self._matches)}>"
+
+    def known(self, protocols: Iterable[str]) -> tuple[str, ...]:
+        """Return those of a client's protocols by which a choice is made."""
+        return tuple(sorted(self._protocols.intersection(protocols)))
 
     def _choose(self, arrival: Arrival) -> int | None:
         """Return the index of the match that fits best; None where none does."""

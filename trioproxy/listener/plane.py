@@ -188,6 +188,7 @@ class Plane:
         living = [each.living for each in self._listeners.values()]
         return {
             "listeners": {name: progress(each.living) for name, each in self._listeners.items()},
+            "offers": self._tools.handover.counts,
             "connections": longest(chain.from_iterable(each.items() for each in living)),
             "reactor": repr(self._tools.reactor),
         }

@@ -96,7 +96,9 @@ class Flow:
 
         Raises the OSError of the transport it is `at`.
         """
-        if self.pipe is not None:
+        if self.ended:
+            self._end()
+        elif self.pipe is not None:
             self._empty(self.pipe, pipes)
         elif self.bulk and not self.held and (pipe := pipes.take()) is not None:
             self._fill(pipe, pipes)
@@ -136,9 +138,10 @@ class Flow:
 
     def _end(self) -> None:
         self.ended = True
-        self.stop()
-        if self.half_close:
-            self.sink.shutdown_write()
+        if self.half_close and not self.sink.shutdown_write():
+            self.at, self.flag = self.sink, OUT
+        else:
+            self.stop()
 
     def _fill(self, pipe: Pipe, pipes: PipePool) -> None:
         size = PIPE_SIZE if self.limit is None else min(PIPE_SIZE, self.limit - self.moved)

@@ -35,7 +35,8 @@ class TlsTransport(Transport):
     """TLS in the place of a `plain` transport; `handshake` comes before anything else.
 
     A client names the server in `server_hostname` and may resume a `session`. `tls` knows what was
-    agreed on. The context must not have OP_IGNORE_UNEXPECTED_EOF set.
+    agreed on. The context must not have OP_IGNORE_UNEXPECTED_EOF set. Raises ValueError for a name
+    that none can have; `plain` stays as it is then.
     """
 
     __slots__ = (
@@ -60,18 +61,20 @@ class TlsTransport(Transport):
         server_hostname: str | None = None,
         session: ssl.SSLSession | None = None,
     ) -> None:
-        super().__init__(plain.reactor, plain.hand_on())
-        self.hangup, self.wary = plain.hangup, plain.wary
-        self.bare = False
-        self._server = server
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(
-            self._incoming,
-            self._outgoing,
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(
+            incoming,
+            outgoing,
             server_side=server,
             server_hostname=server_hostname,
             session=session,
         )
+        super().__init__(plain.reactor, plain.hand_on())
+        self.hangup, self.wary = plain.hangup, plain.wary
+        self.bare = False
+        self.tls = tls
+        self._server = server
+        self._incoming, self._outgoing = incoming, outgoing
         self._early = b""  # plaintext that was read before anyone asked for it
         self._held = False  # something was received that may yield plaintext
         self._ended = False
@@ -197,13 +200,15 @@ class TlsTransport(Transport):
         total, length = 0, len(data)
         while total < length:
             if not self._owed:
-                piece = data if length <= PIECE else memoryview(data)[total : total + PIECE]
+                whole = not total and length <= PIECE
+                piece = data if whole else memoryview(data)[total : total + PIECE]
                 self._owed = self.tls.write(piece)
                 self._collect()
             if not self._flush():
                 break
-            total += self._owed
-            self._owed = 0
+            taken = min(self._owed, length - total)
+            total += taken
+            self._owed -= taken
         return total
 
     def send_both_nowait(self, head: bytes, body: bytes | memoryview) -> int:
@@ -242,15 +247,20 @@ class TlsTransport(Transport):
         here = len(self._early) + self._incoming.pending + self.tls.pending()
         return here + super().unread()
 
-    def shutdown_write(self) -> None:
-        """Say close_notify and send FIN; the peer may still send."""
-        self._part()
-        super().shutdown_write()
+    def shutdown_write(self) -> bool:
+        """Say close_notify, then send FIN; the peer may still send."""
+        return self.part() and super().shutdown_write()
 
-    def _part(self) -> None:
-        """Say close_notify, if the kernel takes it, unless all was said."""
-        if self._parted or self._owed:
-            return
+    def part(self) -> bool:
+        """Say close_notify, unless all was said; returns whether the kernel has taken it."""
+        if not self._parted and not self._owed:
+            self._say_goodbye()
+        try:
+            return self.fd < 0 or self._flush()
+        except OSError:
+            return True
+
+    def _say_goodbye(self) -> None:
         with suppress(OSError):
             # OpenSSL looks for the peer's at once, and would lose what stands before it.
             while self._held and not self._ended and (data := self._decrypt(PIECE)):
@@ -258,7 +268,8 @@ class TlsTransport(Transport):
             if self._early:
                 self.ready |= IN
             self.tls.unwrap()
-        self._tell()
+        self._parted = True
+        self._collect()
 
     def _tell(self) -> None:
         """Send the last that OpenSSL has to say, if the kernel takes it."""
@@ -270,7 +281,7 @@ class TlsTransport(Transport):
     def close(self) -> None:
         """Say close_notify and close the socket; a second call does nothing."""
         if self.fd >= 0:
-            self._part()
+            self.part()
             super().close()
 
     def abort(self) -> None:

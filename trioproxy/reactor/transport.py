@@ -254,12 +254,22 @@ class Transport:
         self.patience = TURNS_BEFORE_YIELD
         await checkpoint()
 
-    def shutdown_write(self) -> None:
-        """Send FIN; the peer may still send. Quiet where the connection is already gone."""
+    def shutdown_write(self) -> bool:
+        """Send FIN; the peer may still send. Quiet where the connection is already gone.
+
+        Returns False where something has to be said first that the kernel does not take now: OUT is
+        cleared, and FIN is to be sent once it is set.
+        """
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError:
             self.hangup = True
+        return True
+
+    async def finish(self) -> None:
+        """Send FIN, when what comes before it was sent."""
+        while not self.shutdown_write():
+            await self.park(OUT)
 
     def detach(self) -> socket.socket:
         """Leave the reactor; the caller owns the socket from here on."""

@@ -12,6 +12,7 @@ FIXED = 34  # the version and the random
 SERVER_NAME = 0
 PROTOCOLS = 16
 HOST_NAME = 0
+LONGEST_NAME = 255
 MOST_RECORDS = 16  # each piece that arrives has it read again
 LONGEST = 16 * 1024
 """Bytes of a ClientHello that are looked at; records and all."""
@@ -87,6 +88,8 @@ def _server_name(body: Cursor) -> str:
     while names.left:
         kind, name = names.number(1), names.vector(2)
         if kind == HOST_NAME:
+            if name.left > LONGEST_NAME:
+                raise NotTls("a name longer than any")
             return name.text().lower().rstrip(".")
     return ""
 

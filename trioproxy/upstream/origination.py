@@ -41,18 +41,24 @@ class Origination:
         return f"<Origination {self._keyring!r}>"
 
     def begin(self, host: Host, transport: Transport) -> TlsTransport:
-        """Return what takes the place of a transport that is connected to the host."""
+        """Return what takes the place of a transport that is connected to the host.
+
+        Raises ConnectFailed where the host's name can be nobody's.
+        """
         context = self._keyring.context
         session = host.session
         if session is not None and session[0] is not context:
             host.session = session = None  # it was agreed on with other certificates
-        return TlsTransport(
-            transport,
-            context,
-            server=False,
-            server_hostname=self._config.sni or host.member.hostname or host.address.host or None,
-            session=session[1] if session else None,
-        )
+        try:
+            return TlsTransport(
+                transport,
+                context,
+                server=False,
+                server_hostname=self._config.sni or host.member.hostname or host.address.host,
+                session=session[1] if session else None,
+            )
+        except ValueError as error:
+            raise ConnectFailed(f"TLS: {error}") from error
 
     async def finish(self, transport: TlsTransport) -> None:
         """Shake hands; raises ConnectFailed with the reason."""

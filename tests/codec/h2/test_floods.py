@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from h2_peer import POST, TARGET, Peer, block, data, frame, headers, literal, settings, word
+from raw_peer import POST, TARGET, Peer, block, data, frame, headers, literal, settings, word
 
 from trioproxy.codec.h2 import frames
 from trioproxy.codec.h2.events import (
@@ -57,6 +57,9 @@ FLOODS = {
     "refused streams": ("max_resets", lambda number: headers(2 * number + 3, POST, ended=False)),
     "DATA behind the end": ("max_resets", late_data),
     "PING": ("max_ping_frames", lambda _: frame(frames.PING, 0, 0, bytes(8))),
+    "PING ACK": ("max_ping_frames", lambda _: frame(frames.PING, frames.ACK, 0, bytes(8))),
+    "GOAWAY": ("max_idle_frames", lambda _: frame(frames.GOAWAY, 0, 0, bytes(8))),
+    "SETTINGS ACK": ("max_settings_frames", lambda _: frame(frames.SETTINGS, frames.ACK, 0)),
     "SETTINGS": ("max_settings_frames", lambda _: settings()),
     "empty DATA": ("max_empty_frames", lambda _: data(1, b"", ended=False)),
     "padding": ("max_empty_frames", lambda _: frame(0, 8, 1, b"\x05" + bytes(5))),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from h2_peer import parse
+from raw_peer import parse
 
 from benchmarks import h2_codec
 from trioproxy.codec.h2 import frames

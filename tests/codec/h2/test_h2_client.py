@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hpack
 import pytest
-from h2_peer import CODEC, Frame, data, frame, headers, parse, settings, word
+from raw_peer import CODEC, Frame, data, frame, headers, parse, settings, word
 
 from trioproxy.codec.errors import UnsafeMessage
 from trioproxy.codec.h2 import frames
@@ -247,6 +247,24 @@ def test_a_length_without_a_body(status: bytes) -> None:
     (event,) = connection.receive(said)
     assert isinstance(event, ResponseReceived)
     assert event.response.content_length == (5 if status == b"304" else None)
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
+def test_a_body_where_there_can_be_none(method: str, status: int) -> None:
+    """Whatever it were taken for, it would be the beginning of something else."""
+    connection = asked(Request(method=method, authority="a.b"))
+    connection.receive(headers(1, [(b":status", b"%d" % status)], ended=False))
+    reset = sole(connection.receive(data(1)), StreamReset)
+    assert isinstance(reset, StreamReset)
+    assert reset.code == ErrorCode.PROTOCOL_ERROR
+
+
+def test_a_body_without_bytes_where_there_can_be_none() -> None:
+    connection = asked(Request(method="HEAD", authority="a.b"))
+    connection.receive(headers(1, [*OK, (b"content-length", b"5")], ended=False))
+    (event,) = connection.receive(data(1, b""))
+    assert isinstance(event, DataReceived)
+    assert event.ended
 
 
 MALFORMED = {

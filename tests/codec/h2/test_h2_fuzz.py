@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 
-from h2_peer import CODEC, POST, TARGET, Peer, data, frame, headers, parse, settings, word
+from raw_peer import CODEC, POST, TARGET, Peer, data, frame, headers, parse, settings, word
 
+from trioproxy.codec.h1 import Codec as Http1Codec
 from trioproxy.codec.h2 import frames
 from trioproxy.codec.h2.client import ClientConnection
-from trioproxy.codec.h2.events import ConnectionFailed, Event
+from trioproxy.codec.h2.events import ConnectionFailed, Event, RequestReceived, ResponseReceived
 from trioproxy.codec.h2.limits import Limits
 from trioproxy.codec.messages import Request
 
@@ -44,14 +45,15 @@ RESPONSES = [
 def damaged(wire: bytes, rng: random.Random) -> bytes:
     """Other bytes, fewer, or the same ones twice; where they frame most of all."""
     for _ in range(rng.choice([0, 1, 1, 2])):
-        at = rng.randrange(len(wire))
+        at = rng.randrange(len(wire) or 1)
         kind = rng.randrange(4)
         if kind == 0:
             wire = wire[:at] + rng.randbytes(1) + wire[at + 1 :]
         elif kind == 1:
             wire = wire[:at] + wire[at + rng.randint(1, 9) :]
         elif kind == 2:
-            wire = wire[:at] + bytes([wire[at] ^ 1 << rng.randrange(8)]) + wire[at + 1 :]
+            flipped = [byte ^ 1 << rng.randrange(8) for byte in wire[at : at + 1]]
+            wire = wire[:at] + bytes(flipped) + wire[at + 1 :]
         else:
             wire = wire[:at] + wire[max(0, at - 9) :]
     return wire
@@ -115,3 +117,101 @@ def test_what_is_unfinished_is_not_kept_beyond_a_frame() -> None:
     for _ in range(16_000):
         peer.server.receive(b"\0")
     assert len(peer.server._pending) <= 9 + 16_384
+
+
+NAMES = [b":method", b":path", b":scheme", b":authority", b":protocol", b":status", b"host", b"te"]
+NAMES += [b"content-length", b"expect", b"cookie", b"x-a", b"connection", b"transfer-encoding"]
+VALUES = [b"GET", b"CONNECT", b"OPTIONS", b"/", b"/a?b", b"*", b"http", b"a", b"a:80", b"[::1]:443"]
+VALUES += [b"trailers", b"100-continue", b"5", b"0", b"websocket", b"chunked", b"example.org"]
+VALUES += [
+    b"",
+    b" a",
+    b"\xff",
+    b"\xb2",
+    b"\0",
+    b"a\r\nb: c",
+    b"/ HTTP/1.1\r\n",
+    b"9" * 18,
+    b"9" * 30,
+]
+
+
+def odd(rng: random.Random) -> list[tuple[bytes, bytes]]:
+    """A head that may mean something."""
+    fields = list(TARGET)
+    for _ in range(rng.choice([0, 1, 1, 2])):
+        fields[rng.randrange(len(fields))] = (rng.choice(NAMES), rng.choice(VALUES))
+    more = rng.choice([0, 1, 1, 2])
+    return fields + [(rng.choice(NAMES), rng.choice(VALUES)) for _ in range(more)]
+
+
+def test_what_we_accept_goes_on_as_one_request() -> None:
+    """By either version: it reads as it was meant, and ends where it should."""
+    rng, accepted, http1 = random.Random(4), 0, Http1Codec()
+    for _ in range(10_000):
+        ended = rng.random() < 0.5
+        peer, client = Peer(), ClientConnection(Limits(), CODEC)
+        for event in peer.server.receive(headers(1, odd(rng), ended=ended)):
+            if not isinstance(event, RequestReceived):
+                continue
+            accepted += 1
+            request = event.request
+            client.data_to_send()
+            client.send_request(request, ended=ended)
+            (again,) = peer.server.receive(renumbered(client, 3))
+            assert isinstance(again, RequestReceived)
+            assert meaning(again.request) == meaning(request)
+            if request.upgrade:
+                continue
+            head = http1.encode_request(request)
+            assert head.index(b"\r\n\r\n") == len(head) - 4
+            assert meaning(http1.parse_request(head[:-4])) == meaning(request)
+    assert accepted > 500
+
+
+def renumbered(client: ClientConnection, stream_id: int) -> bytes:
+    """What a client says on its first stream, on another one."""
+    return b"".join(
+        frame(each.kind, each.flags, stream_id, each.payload)
+        for each in parse(client.data_to_send())
+    )
+
+
+def meaning(request: Request) -> tuple[object, ...]:
+    """What has to be the same, whichever way a request went; HTTP/1.1 tells no scheme."""
+    path = "" if request.method == "CONNECT" and not request.upgrade else request.path
+    length = None if request.chunked else request.content_length
+    flags = (request.te_trailers, request.expect_continue, request.chunked)
+    fields = request.headers.fields
+    return request.method, path, request.authority, length, flags, fields, request.upgrade
+
+
+STATUSES = [b"200", b"204", b"304", b"404", b"500", b"103", b"101", b"99", b"2000", b""]
+
+
+def test_what_we_accept_comes_back_as_one_response() -> None:
+    """By either version, too."""
+    rng, accepted, http1 = random.Random(5), 0, Http1Codec()
+    for _ in range(10_000):
+        method, ended = rng.choice(["GET", "HEAD"]), rng.random() < 0.5
+        client, peer = ClientConnection(Limits(), CODEC), Peer()
+        client.send_request(Request(method=method, authority="a"), ended=True)
+        client.data_to_send()
+        fields = [(b":status", rng.choice(STATUSES)), *odd(rng)[4:]]
+        for event in client.receive(settings() + headers(1, fields, ended=ended)):
+            if not isinstance(event, ResponseReceived):
+                continue
+            accepted += 1
+            response = event.response
+            head = http1.encode_response(response)
+            assert head.index(b"\r\n\r\n") == len(head) - 4
+            again = http1.parse_response(head[:-4], method)
+            assert (again.status, again.headers.fields) == (
+                response.status,
+                response.headers.fields,
+            )
+            if not ended:
+                assert again.framing is response.framing
+            peer.server.receive(headers(1))
+            assert peer.server.send_response(1, response)
+    assert accepted > 500

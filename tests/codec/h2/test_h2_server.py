@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hpack
 import pytest
-from h2_peer import POST, TARGET, Peer, data, frame, headers, settings, word
+from raw_peer import POST, TARGET, Peer, data, frame, headers, settings, word
 
 from trioproxy.codec.errors import UnsafeMessage
 from trioproxy.codec.h2 import frames

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from h2_peer import POST, TARGET, Peer, block, data, frame, headers, settings, word
+from raw_peer import POST, TARGET, Peer, block, data, frame, headers, settings, word
 
 from trioproxy.codec.h2 import frames
 from trioproxy.codec.h2 import settings as names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from h2_peer import POST, TARGET, Peer, data, frame, headers
+from raw_peer import POST, TARGET, Peer, data, frame, headers
 
 from trioproxy.codec.h2 import frames
 from trioproxy.codec.h2.events import (
@@ -233,6 +233,31 @@ def test_extended_connect_where_it_was_not_announced() -> None:
 def test_asterisk() -> None:
     request = request_of([(b":method", b"OPTIONS"), SCHEME, (b":path", b"*"), AUTHORITY])
     assert (request.method, request.path) == ("OPTIONS", "*")
+
+
+@pytest.mark.parametrize("kind", [b"\x04", b"\x14"])
+def test_literals_that_come_again(kind: bytes) -> None:
+    """What was asked for in between counts, and where it is secret nothing of it is kept."""
+    peer = Peer()
+    paths = [b"/a", b"/a", b"/a", b"/b", b"/a", b"/b", b"/b", b"/b", b"/c"]
+    for number, path in enumerate(paths):
+        block = b"\x82\x86" + kind + bytes([len(path)]) + path + b"\x01\x01a"
+        (event,) = peer.server.receive(frame(1, 5, 2 * number + 1, block))
+        assert isinstance(event, RequestReceived)
+        assert event.request.path == path.decode()
+        event.request.path = "/edited"
+    assert len(peer.server._known._messages) == (2 if kind == b"\x04" else 0)
+
+
+def test_a_block_that_changes_the_table_does_so_each_time() -> None:
+    """However often it comes, and as long as it says the same."""
+    peer = Peer()
+    again = b"\x82\x86\x84\x01\x01a\x40\x01x\x01y"
+    for number in range(3):
+        (event,) = peer.server.receive(frame(1, 5, 2 * number + 1, again))
+    (event,) = peer.server.receive(frame(1, 5, 9, b"\x82\x86\x84\x01\x01a\xbe\xbf\xc0"))
+    assert isinstance(event, RequestReceived)
+    assert event.request.headers.fields == [(b"x", b"y")] * 3
 
 
 def test_a_block_that_comes_again_makes_a_request_of_its_own() -> None:

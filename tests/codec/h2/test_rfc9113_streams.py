@@ -7,7 +7,7 @@ stream 1, or nothing but service.
 from __future__ import annotations
 
 import pytest
-from h2_peer import (
+from raw_peer import (
     POST,
     TARGET,
     Peer,

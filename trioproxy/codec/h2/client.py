@@ -80,8 +80,7 @@ class ClientConnection(Connection):
             raise StreamFailure(stream_id, ErrorCode.PROTOCOL_ERROR, error.detail) from error
         if response.status >= 200:
             stream.headed = True
-            if response.content_length is not None and not response.bodiless:
-                stream.expected = 0 if response.status == 304 else response.content_length
+            stream.expected = _expected(response, stream.method)
         self._events.append(ResponseReceived(stream_id, response, ended))
         if ended:
             self._received_end(stream_id, stream)
@@ -104,3 +103,12 @@ class ClientConnection(Connection):
 
     def _is_idle(self, stream_id: int) -> bool:
         return stream_id >= self._next or not stream_id & 1
+
+
+def _expected(response: Response, method: str) -> int:
+    """Return how long the body has to be; -1 where it may be of any length."""
+    if method == "HEAD" or response.status in (204, 304):
+        return 0
+    if response.bodiless or response.content_length is None:
+        return -1
+    return response.content_length

@@ -109,6 +109,7 @@ class Control(Sender):
         self.check_dependency(stream_id, payload)
 
     def _on_settings(self, flags: int, payload: bytes) -> None:
+        self._floods.settings()
         if flags & frames.ACK:
             if payload:
                 raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS ACK with a payload")
@@ -117,7 +118,6 @@ class Control(Sender):
         if len(payload) % 6:
             raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS cut short")
         self._greeted = True
-        self._floods.settings()
         window = self.peer.initial_window
         self.peer.update(payload)
         self._encoder.allow(self.peer.header_table_size)
@@ -153,10 +153,10 @@ class Control(Sender):
     def _on_ping(self, flags: int, payload: bytes) -> None:
         if len(payload) != 8:
             raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "PING without 8 bytes")
+        self._floods.ping()
         if flags & frames.ACK:
             self._events.append(PingAnswered(payload))
             return
-        self._floods.ping()
         self._out.append(frames.write(frames.PING, frames.ACK, 0, payload))
 
     def _on_goaway(self, payload: bytes) -> None:
@@ -164,6 +164,7 @@ class Control(Sender):
             raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY cut short")
         last, code = frames.TWO_WORDS.unpack_from(payload)
         last &= frames.MAX_STREAM_ID
+        self._floods.idle()
         self.goaway_received = True
         self._lose_beyond(last)
         self._events.append(GoawayReceived(last, code, payload[frames.TWO_WORDS.size :]))

@@ -49,7 +49,8 @@ class Decoder:
         self._at = 0
         self.overflow = False
         self.changes = 0  # of the table: what was decoded before the last one may differ now
-        self.indexed = False  # whether the last block was nothing but indices
+        self.literals = False  # whether the last block had fields that are in no table
+        self.singular = False  # whether it changed the table, or had fields to be in none ever
 
     def allow(self, table_size: int) -> None:
         """Hold the peer to a table size that it has acknowledged."""
@@ -66,8 +67,8 @@ class Decoder:
 
     def _decode(self, block: bytes) -> list[Entry]:
         self._block, self._at = block, 0
+        self.literals = self.singular = False
         self._read_updates()
-        self.indexed = True
         static, dynamic, max_list = self._static, self._dynamic, self._max_list
         entries: list[Entry] = []
         size, at, end = 0, self._at, len(block)
@@ -85,6 +86,7 @@ class Decoder:
                 entries.append(entry)
             elif size > max_list * BOMB:
                 raise _bomb()
+        self._block = b""
         self.overflow = size > max_list or len(entries) > self._max_fields
         return entries
 
@@ -95,10 +97,12 @@ class Decoder:
         if byte & 0x40:
             entry = self._literal(0x3F)
             self._insert(entry)
+            self.singular = True
             return entry
         if byte & 0x20:
             raise CompressionError("a table size update behind a field")
-        self.indexed = False
+        self.literals = True
+        self.singular |= bool(byte & 0x10)
         return self._literal(0x0F)
 
     def _entry(self, index: int) -> Entry:
@@ -149,6 +153,7 @@ class Decoder:
                 raise CompressionError("a table larger than allowed")
             self._max_size = size
             self._update_due = False
+            self.singular = True
             self.changes += 1
             self._evict(0)
         if self._update_due:

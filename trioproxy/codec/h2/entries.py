@@ -104,16 +104,17 @@ class EntryReader:
             entry = Entry(field, FIELD, nothing)
         else:
             entry = Entry(field, known.kind, _read(known.reader, value))
+        # A target with a query hardly comes back, and carries secrets at times.
         return entry, known.keep and len(value) <= MAX_REMEMBERED and b"?" not in value
 
     def _read_name(self, name: bytes) -> tuple[Name, bool]:
         short = len(name) <= MAX_REMEMBERED
-        keep = short and worth_remembering(name)
         if name[:1] == b":":
-            return Name(PSEUDO, self._pseudo.get(name, unknown), keep=keep), short
+            return Name(PSEUDO, self._pseudo.get(name, unknown), keep=True), short
         if not is_name(name):
             return Name(MARK, misnamed, keep=False), short
         reader = self._marks.get(name)
+        keep = worth_remembering(name)
         return Name(FIELD if reader is None else MARK, reader, keep=keep), short
 
 

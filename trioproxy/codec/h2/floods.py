@@ -44,13 +44,13 @@ class Floods:
             raise _flood("max_resets")
 
     def ping(self) -> None:
-        """A PING to be answered."""
+        """A PING, or an answer to one."""
         self._pings += 1
         if self._pings > self._limits.max_ping_frames:
             raise _flood("max_ping_frames")
 
     def settings(self) -> None:
-        """SETTINGS to be acknowledged."""
+        """SETTINGS, or their acknowledgement."""
         self._settings += 1
         if self._settings > self._limits.max_settings_frames:
             raise _flood("max_settings_frames")

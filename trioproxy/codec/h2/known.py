@@ -1,7 +1,8 @@
-"""Messages that came before: a block of nothing but indices says the same until the table changes.
+"""Messages that came before: a block that comes again says the same until the table changes.
 
 Clients that ask for the same again, and servers whose answers are alike, then cost one lookup and
-a copy. Blocks with literals are never kept: they are told apart by them.
+a copy. A block with literals, by which most are told apart, is kept when it comes twice in a row;
+one that changes the table, or has a literal that its sender wants in no table, never.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ MOST = 64
 class Known(Generic[M]):
     """The messages of one connection, by what they depend on."""
 
-    __slots__ = ("_changes", "_decoder", "_messages")
+    __slots__ = ("_changes", "_decoder", "_last", "_messages")
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
         self._messages: dict[Key, M] = {}
         self._changes = 0
+        self._last = b""
 
     def get(self, key: Key) -> M | None:
         """Return what came under that key; to be copied, not to be edited."""
@@ -35,10 +37,14 @@ class Known(Generic[M]):
 
     def put(self, key: Key, message: M) -> bool:
         """Keep a message that was just decoded, if it may come again; then it may not be edited."""
-        if not self._decoder.indexed:
+        decoder, block = self._decoder, key[0]
+        if decoder.singular:
             return False
-        if self._changes != self._decoder.changes or len(self._messages) >= MOST:
-            self._changes = self._decoder.changes
+        if decoder.literals and block != self._last:
+            self._last = block
+            return False
+        if self._changes != decoder.changes or len(self._messages) >= MOST:
+            self._changes = decoder.changes
             self._messages.clear()
         self._messages[key] = message
         return True

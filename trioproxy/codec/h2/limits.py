@@ -30,5 +30,5 @@ class Limits:
     max_ping_frames: int = 1000
     max_settings_frames: int = 100
     max_empty_frames: int = 200  # DATA that neither carries nor ends anything
-    max_idle_frames: int = 1000  # PRIORITY and unknown types: nothing that is heeded
+    max_idle_frames: int = 1000  # not heeded: PRIORITY, unknown types, what comes late
     max_window_update_frames: int = 2000  # on top of ten for each DATA frame sent
