@@ -43,9 +43,9 @@ class Hosts:
         self.traffic = True
         self.passed: list[str] = []
 
-    def probe(self, address: str) -> Probe:
-        self.open.add(address)
-        return Probe(self, address)
+    def probe(self, member: Member) -> Probe:
+        self.open.add(member.address)
+        return Probe(self, member.address)
 
     def times(self, address: str) -> list[float]:
         return [time for checked, time in self.checked if checked == address]

@@ -13,9 +13,12 @@ import pytest
 import trio
 from upstreams import Deaf, refusing
 
+from trioproxy.clusters.connecting import Connector
 from trioproxy.clusters.probe import CheckFailed, Failure, Probe
 from trioproxy.clusters.tcp_dialogue import TcpDialogue
 from trioproxy.config.address import Address
+from trioproxy.config.cluster import Cluster
+from trioproxy.config.endpoint import Endpoint
 from trioproxy.config.health_check import ActiveHealthCheck, Payload, TcpCheck
 
 if TYPE_CHECKING:
@@ -29,7 +32,9 @@ RESET = struct.pack("ii", 1, 0)
 
 def probe(address: str, check: ActiveHealthCheck = CHECK) -> closing[Probe]:
     assert check.tcp is not None
-    return closing(Probe(Address.parse(address), check, TcpDialogue(check.tcp)))
+    place = Address.parse(address)
+    connect = Connector(Cluster("app", (Endpoint(place),))).connect
+    return closing(Probe(place, check, TcpDialogue(check.tcp), connect))
 
 
 class Host:

@@ -53,8 +53,8 @@ async def test_accusations_lead_to_ejections(tools: WatchTools) -> None:
 
 
 def test_hosts_are_asked_in_the_way_that_was_chosen() -> None:
-    assert isinstance(dialogue(HTTP, "app"), HttpDialogue)
-    assert isinstance(dialogue(TCP, "app"), TcpDialogue)
+    assert isinstance(dialogue(HTTP, PLAIN), HttpDialogue)
+    assert isinstance(dialogue(TCP, PLAIN), TcpDialogue)
 
 
 @pytest.mark.parametrize("part", ["health_checks", "outlier_detection"])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Checking:
     """Checks whoever is a member; `findings` takes down how it went.
 
-    `probe` makes what checks an address. `had_traffic` tells whether the cluster was ever connected
+    `probe` makes what checks a host. `had_traffic` tells whether the cluster was ever connected
     to. `passed` is called with the key of each host that passes.
     """
 
@@ -35,7 +35,7 @@ class Checking:
         membership: Membership,
         check: ActiveHealthCheck,
         findings: Findings,
-        probe: Callable[[str], Probe],
+        probe: Callable[[Member], Probe],
         rng: Random,
         had_traffic: Callable[[], bool],
         passed: Callable[[str], None],
@@ -47,7 +47,7 @@ class Checking:
         self._rng = rng
         self._had_traffic = had_traffic
         self._passed = passed
-        self._watched: dict[tuple[str, str], trio.CancelScope] = {}
+        self._watched: dict[tuple[str, str, str], trio.CancelScope] = {}
 
     async def run(self) -> None:
         """Check each member for as long as it is one, until cancelled."""
@@ -58,8 +58,9 @@ class Checking:
                 self._follow(nursery)
 
     def _follow(self, nursery: trio.Nursery) -> None:
-        """Check newcomers, and nobody who is gone; who has another address is both."""
-        listed = {(each.key, each.address): each for each in self._membership.members}
+        """Check newcomers, and nobody who is gone; who is somewhere else is both."""
+        members = self._membership.members
+        listed = {(each.key, each.address, each.hostname): each for each in members}
         for gone in self._watched.keys() - listed.keys():
             self._watched.pop(gone).cancel()
         for known, member in listed.items():
@@ -71,7 +72,7 @@ class Checking:
     async def _watch(self, member: Member, listed: trio.CancelScope) -> None:
         """Check one host again and again until `listed` is cancelled."""
         verdict = Verdict(self._check, healthy=FAILED_ACTIVE_HC not in member.flags)
-        with listed, closing(self._probe(member.address)) as probe:
+        with listed, closing(self._probe(member)) as probe:
             await trio.sleep(self._rng.uniform(0, self._check.initial_jitter))
             while True:
                 await self._look_at(member, probe, verdict)

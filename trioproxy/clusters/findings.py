@@ -77,6 +77,5 @@ class Findings:
         self._stats.healthy.set(sum(FAILED_ACTIVE_HC not in each.flags for each in members))
 
     def _tell(self, member: Member, event: str, **said: object) -> None:
-        kind = "HTTP" if self._check.http is not None else "TCP"
         host = Address.parse(member.address).structured
-        self._events.note(health_checker_type=kind, host=host, **{event: said})
+        self._events.note(health_checker_type=self._check.kind, host=host, **{event: said})

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import enum
-import os
-import socket
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
 import trio
 
+from trioproxy.clusters.connecting import NotSecure, hang_up, reason
+
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from trioproxy.clusters.connecting import Stream
     from trioproxy.config.address import Address
     from trioproxy.config.health_check import ActiveHealthCheck
 
@@ -47,15 +50,25 @@ class Dialogue(Protocol):
 
 
 class Probe:
-    """Checks one host, as often as it is asked to; close it after the last time."""
+    """Checks one host, as often as it is asked to; close it after the last time.
 
-    def __init__(self, address: Address, check: ActiveHealthCheck, dialogue: Dialogue) -> None:
+    `connect` raises OSError, trio.BrokenResourceError or NotSecure.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        check: ActiveHealthCheck,
+        dialogue: Dialogue,
+        connect: Callable[[Address], Awaitable[Stream]],
+    ) -> None:
         port = check.alt_port
         self._address = attrs.evolve(address, port=port) if port and address.host else address
         self._timeout = check.timeout
         self._reuse = check.reuse_connection
         self._dialogue = dialogue
-        self._kept: trio.SocketStream | None = None
+        self._connect = connect
+        self._kept: Stream | None = None
 
     def __repr__(self) -> str:
         return f"<Probe {self._address}, connection {'kept' if self._kept else 'new'}>"
@@ -65,7 +78,7 @@ class Probe:
         with trio.move_on_after(self._timeout) as limit:
             try:
                 await self._check()
-            except (OSError, trio.BrokenResourceError) as error:
+            except (OSError, trio.BrokenResourceError, NotSecure) as error:
                 raise CheckFailed(Failure.NETWORK, reason(error)) from error
         if limit.cancelled_caught:
             raise CheckFailed(Failure.NETWORK_TIMEOUT, f"no answer in {self._timeout:g} s")
@@ -73,7 +86,7 @@ class Probe:
     def close(self) -> None:
         """Close the connection that is kept, if there is one."""
         if self._kept is not None:
-            self._kept.socket.close()
+            hang_up(self._kept)
             self._kept = None
 
     async def _check(self) -> None:
@@ -83,9 +96,9 @@ class Probe:
                 return await self._talk(kept)
             except (HungUp, trio.BrokenResourceError):
                 pass  # it was closed while nobody looked, which says nothing about health
-        await self._talk(await connect(self._address))
+        await self._talk(await self._connect(self._address))
 
-    async def _talk(self, stream: trio.SocketStream) -> None:
+    async def _talk(self, stream: Stream) -> None:
         """Talk over a connection and keep it, or close it."""
         good = False
         try:
@@ -94,22 +107,4 @@ class Probe:
             if good:
                 self._kept = stream
             else:
-                stream.socket.close()
-
-
-async def connect(address: Address) -> trio.SocketStream:
-    """Connect to `address`; raises OSError."""
-    sock = trio.socket.socket(address.family, socket.SOCK_STREAM)
-    try:
-        await sock.connect(address.sockaddr)
-        return trio.SocketStream(sock)  # which sets TCP_NODELAY
-    except BaseException:
-        sock.close()
-        raise
-
-
-def reason(error: Exception) -> str:
-    """Say what went wrong, in the words of the access log: `connection refused`."""
-    cause = error if isinstance(error, OSError) else error.__cause__
-    number = cause.errno if isinstance(cause, OSError) else None
-    return (os.strerror(number) if number is not None else str(error)).lower()
+                hang_up(stream)

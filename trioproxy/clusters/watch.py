@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from trioproxy.clusters.checking import Checking
+from trioproxy.clusters.connecting import Connector
 from trioproxy.clusters.ejector import Ejector
 from trioproxy.clusters.event_log import EventLog
 from trioproxy.clusters.findings import Findings
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
     from trioproxy.clusters.membership import Membership
     from trioproxy.clusters.probe import Dialogue
     from trioproxy.clusters.tallies import Tallies
+    from trioproxy.config.cluster import Cluster
     from trioproxy.config.health_check import ActiveHealthCheck
     from trioproxy.config.outlier_detection import OutlierDetection
     from trioproxy.stats.writer import Writer
+    from trioproxy.upstream.member import Member
 
 
 @attrs.frozen
@@ -42,7 +45,8 @@ class WatchTools:
 
 
 class Watch:
-    """The watch over one cluster; raises OSError where an event log cannot be opened.
+    """The watch over one cluster; raises OSError where an event log cannot be opened, ValueError
+    where the files of its TLS will not do.
 
     `jobs` go on for as long as the cluster lives. Where no outliers are looked for, `outliers` is
     None.
@@ -73,7 +77,7 @@ class Watch:
             membership,
             check,
             Findings(membership, check, tools.writer, events),
-            partial(open_probe, check, dialogue(check, membership.name)),
+            partial(open_probe, membership.config, check, Connector(membership.config)),
             tools.rng,
             partial(tools.tallies.had_traffic, membership.name),
             passed,
@@ -84,20 +88,32 @@ class Watch:
         return EventLog(self._membership.name, write, self._tools.wall_clock)
 
 
-def open_probe(check: ActiveHealthCheck, dialogue: Dialogue, address: str) -> Probe:
-    """Return what checks the host at `address`."""
-    return Probe(Address.parse(address), check, dialogue)
+def open_probe(
+    cluster: Cluster, check: ActiveHealthCheck, connector: Connector, member: Member
+) -> Probe:
+    """Return what checks a host."""
+    connect = partial(connector.connect, name=member.hostname)
+    return Probe(Address.parse(member.address), check, dialogue(check, cluster), connect)
 
 
-def dialogue(check: ActiveHealthCheck, cluster: str) -> Dialogue:
-    """Return what is said to a host."""
-    if check.http is None:
-        assert check.tcp is not None
+def dialogue(check: ActiveHealthCheck, cluster: Cluster) -> Dialogue:
+    """Return what is said to one host."""
+    if check.tcp is not None:
         return TcpDialogue(check.tcp)
-    # Late: who checks nothing over HTTP does not wait for h11.
-    from trioproxy.clusters.http_dialogue import HttpDialogue
+    # Late: who checks nothing over HTTP does not wait for h11 and HPACK.
+    if check.grpc is not None:
+        from trioproxy.clusters.grpc_dialogue import GrpcDialogue
 
-    return HttpDialogue(check.http, cluster)
+        return GrpcDialogue(check.grpc, cluster)
+    assert check.http is not None
+    if cluster.protocol == "http1":
+        from trioproxy.clusters.http_dialogue import HttpDialogue
+
+        return HttpDialogue(check.http, cluster.name)
+    from trioproxy.clusters.http2_dialogue import AgreedDialogue, Http2Dialogue
+
+    kind = Http2Dialogue if cluster.protocol == "http2" else AgreedDialogue
+    return kind(check.http, cluster)
 
 
 def ignore(_: object) -> None:

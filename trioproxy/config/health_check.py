@@ -37,7 +37,7 @@ class StatusRange:
 
 @attrs.frozen
 class HttpCheck:
-    """A request over HTTP/1.1, answered with a status that is expected."""
+    """A request in the cluster's `protocol`, answered with a status that is expected."""
 
     path: Annotated[Target, "The path that is asked for, with its query"]
     method: Annotated[
@@ -102,11 +102,22 @@ class TcpCheck:
 
 
 @attrs.frozen
+class GrpcCheck:
+    """A call of `grpc.health.v1.Health/Check` over HTTP/2, answered with SERVING."""
+
+    service_name: Annotated[
+        str, "The service that is asked about; empty: the server as a whole"
+    ] = ""
+    authority: Annotated[Host | None, "The :authority field; null: the name of the cluster"] = None
+
+
+@attrs.frozen
 class ActiveHealthCheck:
     """A check of each host, made once per instance: by its main process, for all workers."""
 
     http: Annotated[HttpCheck | None, "Check by an HTTP request"] = None
     tcp: Annotated[TcpCheck | None, "Check by a TCP connection"] = None
+    grpc: Annotated[GrpcCheck | None, "Check by a call of gRPC's health service"] = None
     interval: Annotated[Seconds, "The pause between two checks of a host"] = 5.0
     timeout: Annotated[Seconds, "A check that takes longer has failed"] = 1.0
     healthy_threshold: Annotated[
@@ -151,7 +162,20 @@ class ActiveHealthCheck:
     always_log_health_check_success: Annotated[bool, "There also for each passed check"] = False
 
     def __attrs_post_init__(self) -> None:
-        one_of(self, "http", "tcp")
+        one_of(self, "http", "tcp", "grpc")
         for field in ("interval", "timeout"):
             if not getattr(self, field):
                 raise Invalid(f"{field} is 0", field)
+
+    @property
+    def kind(self) -> str:
+        """What events call it."""
+        if self.grpc is not None:
+            return "GRPC"
+        return "TCP" if self.http is None else "HTTP"
+
+    @property
+    def lacks_host(self) -> bool:
+        """Whether it asks by the name of its cluster, which has to be a host then."""
+        named = (self.http and self.http.host) or (self.grpc and self.grpc.authority)
+        return self.tcp is None and not named
