@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SERVICE = "shop.Orders"
+HEALTH = "grpc.health.v1.Health"
+SERVING, NOT_SERVING = 1, 2
 
 
 def unary(request: bytes, context: grpc.ServicerContext) -> bytes:
@@ -63,13 +65,43 @@ METHODS = {
 }
 
 
+class Health:
+    """The health service: `statuses` by service, as protobuf's numbers; `asked` has who asked."""
+
+    def __init__(self) -> None:
+        self.statuses = {b"": SERVING, SERVICE.encode(): SERVING}
+        self.asked: list[tuple[bytes, str]] = []  # the connection's peer, too
+
+    def check(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        """Answer for the service that is asked about."""
+        assert request[:1] in (b"", b"\n")  # field 1, a string
+        name = request[2:]
+        self.asked.append((name, context.peer()))
+        if name not in self.statuses:
+            context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+        status = self.statuses[name]
+        return bytes((0x08, status)) if status else b""
+
+    @property
+    def handler(self) -> grpc.GenericRpcHandler:
+        """What a server finds it by."""
+        check = grpc.unary_unary_rpc_method_handler(self.check)
+        return grpc.method_handlers_generic_handler(HEALTH, {"Check": check})
+
+
 @contextmanager
-def service() -> Iterator[int]:
-    """Run the service; yields its port."""
+def service(
+    health: Health | None = None, credentials: grpc.ServerCredentials | None = None
+) -> Iterator[int]:
+    """Run the service, and another that tells of its health; yields its port."""
     with ThreadPoolExecutor(8) as threads:
         server = grpc.server(threads)
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, METHODS),))
-        port = server.add_insecure_port("127.0.0.1:0")
+        orders = grpc.method_handlers_generic_handler(SERVICE, METHODS)
+        server.add_generic_rpc_handlers((orders, health.handler) if health else (orders,))
+        if credentials is None:
+            port = server.add_insecure_port("127.0.0.1:0")
+        else:
+            port = server.add_secure_port("127.0.0.1:0", credentials)
         server.start()
         try:
             yield port

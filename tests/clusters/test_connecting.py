@@ -132,12 +132,6 @@ async def test_who_does_not_speak_tls_fails(host: Host) -> None:
         assert str(await failure(cluster(address, UpstreamTls()))).startswith("TLS: ")
 
 
-async def test_who_is_not_spoken_tls_to_fails(host: Host) -> None:
-    async with serving(host) as address:
-        with pytest.raises(CheckFailed):
-            await check(cluster(address))
-
-
 async def test_new_files_count_from_the_next_connection_on(
     host: Host, authority: Authority, pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:

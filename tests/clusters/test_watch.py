@@ -6,6 +6,8 @@ import attrs
 import pytest
 
 from trioproxy.clusters.changes import Changes
+from trioproxy.clusters.grpc_dialogue import GrpcDialogue
+from trioproxy.clusters.http2_dialogue import AgreedDialogue, Http2Dialogue
 from trioproxy.clusters.http_dialogue import HttpDialogue
 from trioproxy.clusters.membership import Membership
 from trioproxy.clusters.tcp_dialogue import TcpDialogue
@@ -13,8 +15,9 @@ from trioproxy.clusters.watch import Watch, dialogue
 from trioproxy.config.address import Address
 from trioproxy.config.cluster import Cluster
 from trioproxy.config.endpoint import Endpoint
-from trioproxy.config.health_check import ActiveHealthCheck, HttpCheck, TcpCheck
+from trioproxy.config.health_check import ActiveHealthCheck, GrpcCheck, HttpCheck, TcpCheck
 from trioproxy.config.outlier_detection import OutlierDetection
+from trioproxy.config.tls import UpstreamTls
 from trioproxy.upstream.member import FAILED_OUTLIER_CHECK
 from trioproxy.upstream.monitor import EjectionType
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 A = "127.0.0.1:1"
 PLAIN = Cluster("app", (Endpoint(Address.parse(A)),))
 HTTP = ActiveHealthCheck(http=HttpCheck("/"))
+GRPC = ActiveHealthCheck(grpc=GrpcCheck())
 TCP = ActiveHealthCheck(tcp=TcpCheck())
 
 
@@ -55,6 +59,11 @@ async def test_accusations_lead_to_ejections(tools: WatchTools) -> None:
 def test_hosts_are_asked_in_the_way_that_was_chosen() -> None:
     assert isinstance(dialogue(HTTP, PLAIN), HttpDialogue)
     assert isinstance(dialogue(TCP, PLAIN), TcpDialogue)
+    prior = attrs.evolve(PLAIN, protocol="http2")
+    assert isinstance(dialogue(HTTP, prior), Http2Dialogue)
+    assert isinstance(dialogue(GRPC, prior), GrpcDialogue)
+    agreeing = attrs.evolve(PLAIN, protocol="auto", tls=UpstreamTls(verify_server=False))
+    assert isinstance(dialogue(HTTP, agreeing), AgreedDialogue)
 
 
 @pytest.mark.parametrize("part", ["health_checks", "outlier_detection"])

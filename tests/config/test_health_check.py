@@ -9,6 +9,7 @@ from trioproxy.config.cluster import Cluster
 from trioproxy.config.endpoint import Endpoint
 from trioproxy.config.health_check import (
     ActiveHealthCheck,
+    GrpcCheck,
     HttpCheck,
     Payload,
     StatusRange,
@@ -60,13 +61,15 @@ def test_a_range_ends_before_its_end(known: StatusRange, status: int, expected: 
 @pytest.mark.parametrize(
     ("check", "mistake"),
     [
-        ("{}", "expected one of http, tcp"),
+        ("{}", "expected one of http, tcp, grpc"),
         ("{tcp: {}, http: {path: /}}", "http and tcp exclude each other"),
         ("{http: {path: /ü}}", "expected a path such as /healthz"),
         ("{http: {path: /, host: 'a b'}}", "expected a host such as app.example"),
         ('{tcp: {send: ""}}', "expected at least one byte"),
         ("{http: {path: up}}", "expected a path such as /healthz"),
         ("{tcp: {}, interval: 0s}", "interval is 0"),
+        ("{grpc: {authority: 'a b'}}", "expected a host such as app.example"),
+        ("{grpc: {}, tcp: {}}", "tcp and grpc exclude each other"),
         ("{tcp: {}, timeout: 0}", "timeout is 0"),
         ("{tcp: {send: {hex: abc}}}", "expected hexadecimal digits, found 'abc'"),
         ("{http: {path: /, expected_statuses: [{start: 300, end: 300}]}}", "no status is from 300"),
@@ -94,3 +97,33 @@ def test_a_name_that_is_no_host_needs_one() -> None:
     assert Cluster("my app", endpoints, health_checks=(named,))
     with pytest.raises(Invalid, match="needs a host"):
         Cluster("my app", endpoints, health_checks=(ActiveHealthCheck(http=HttpCheck("/")),))
+    asked = ActiveHealthCheck(grpc=GrpcCheck(authority="app"))
+    assert Cluster("my app", endpoints, health_checks=(asked,), protocol="http2")
+    with pytest.raises(Invalid, match="needs a host"):
+        Cluster(
+            "my app",
+            endpoints,
+            health_checks=(ActiveHealthCheck(grpc=GrpcCheck()),),
+            protocol="http2",
+        )
+
+
+def test_grpc_needs_http2(registry: Registry) -> None:
+    text = "clusters:\n- name: a\n  endpoints: ['127.0.0.1:80']\n  %s\n  health_checks: [%s]\n"
+    check = "{grpc: {service_name: shop.Orders, authority: shop.example}}"
+    config = load(None, text % ("protocol: http2", check), registry).config
+    assert config.clusters[0].health_checks[0].grpc == GrpcCheck("shop.Orders", "shop.example")
+    with pytest.raises(ConfigError, match=r"5:18: .*a gRPC check needs protocol http2 or auto"):
+        load(None, text % ("protocol: http1", check), registry)
+
+
+@pytest.mark.parametrize(
+    ("check", "kind"),
+    [
+        (ActiveHealthCheck(http=HttpCheck("/")), "HTTP"),
+        (ActiveHealthCheck(tcp=TcpCheck()), "TCP"),
+        (ActiveHealthCheck(grpc=GrpcCheck()), "GRPC"),
+    ],
+)
+def test_kinds_as_events_name_them(check: ActiveHealthCheck, kind: str) -> None:
+    assert check.kind == kind

@@ -10,9 +10,11 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
 import trio
 from flock import Flock, open_crowd, open_flock, well
+from grpc_peers import NOT_SERVING, SERVICE, SERVING, Health, service
 from instances import PATIENCE
 from programs import nginx, redis
 from sites import Site, Visitor, a_site, ask, get, web
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from certificates import Authority
     from flock import Mood
     from instances import Instance
 
@@ -315,6 +318,32 @@ async def test_the_event_log_is_a_file_that_may_be_moved(site: Site) -> None:
     first = json.loads(moved.read_text().splitlines()[0])
     assert first["add_healthy_event"] == {"first_check": True}
     assert json.loads(path.read_text().splitlines()[0])["cluster_name"] == "app"
+
+
+def test_a_grpc_service_over_tls_tells_of_itself(site: Site, authority: Authority) -> None:
+    """Nothing is served before it says SERVING; later it is taken at its word at once."""
+    pair, health = authority.issue("app.example"), Health()
+    files = pair.private_key.read_bytes(), pair.certificate.read_bytes()
+    check = CHECK | {"event_log_path": "health.log", "grpc": {"service_name": SERVICE}}
+    del check["http"]
+    with service(health, grpc.ssl_server_credentials([files])) as port:
+        cluster = {
+            "name": "app",
+            "endpoints": [f"127.0.0.1:{port}"],
+            "protocol": "http2",
+            "tls": {"trusted_ca": str(authority.path), "sni": "app.example"},
+            "health_checks": [check],
+        }
+        health.statuses[SERVICE.encode()] = NOT_SERVING
+        site.configure(proxying(), clusters=[cluster])
+        instance = site.start()
+        instance.wait_for(f"127.0.0.1:{port} is unhealthy: NOT_SERVING")
+        health.statuses[SERVICE.encode()] = SERVING
+        instance.wait_serving()
+        health.statuses.clear()
+        instance.wait_for(f"127.0.0.1:{port} is unhealthy: grpc-status 5 unknown service")
+    events = map(json.loads, (site.directory / "health.log").read_text().splitlines())
+    assert {event["health_checker_type"] for event in events} == {"GRPC"}
 
 
 @pytest.mark.foreign

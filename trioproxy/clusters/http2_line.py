@@ -73,7 +73,7 @@ class Http2Line:
     @property
     def can_ask(self) -> bool:
         """Whether another request may follow."""
-        return self._answer.ended and self._http.can_open
+        return self._answer.ended and not self._http.streams and self._http.can_open
 
     async def _flush(self) -> None:
         if data := self._http.data_to_send():

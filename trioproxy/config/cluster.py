@@ -111,19 +111,22 @@ class Cluster:
         if not self.endpoints and not self.discovery:
             raise Invalid("expected endpoints or discovery", "endpoints")
         check_localities(self.endpoints, "endpoints")
-        checks = self.health_checks
-        if len(checks) > 1:
-            raise Invalid("a cluster has one health check at most", "health_checks")
-        if not HOST.accepts(self.name) and any(each.lacks_host for each in checks):
-            raise Invalid("the health check needs a host: the cluster's name is none", "name")
+        self._check_health_checks()
         if not 1 <= self.overprovisioning_factor <= 100:
             raise Invalid("expected a number from 1 to 100", "overprovisioning_factor")
         if self.tls is not None and self.tls.needs_name:
             self._check_names()
         if self.protocol != "http1":
             self._check_http2()
-        elif any(each.grpc for each in checks):
-            raise Invalid("a gRPC check needs protocol http2, or auto", "health_checks")
+
+    def _check_health_checks(self) -> None:
+        checks = self.health_checks
+        if len(checks) > 1:
+            raise Invalid("a cluster has one health check at most", "health_checks")
+        if not HOST.accepts(self.name) and any(each.lacks_host for each in checks):
+            raise Invalid("the health check needs a host: the cluster's name is none", "name")
+        if self.protocol == "http1" and any(each.grpc for each in checks):
+            raise Invalid("a gRPC check needs protocol http2 or auto", "health_checks")
 
     def _check_http2(self) -> None:
         if self.proxy_protocol is not None:
