@@ -156,3 +156,8 @@ async def open_socket(port: int) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+async def connect(port: int) -> Peer:
+    """Connect to a loopback port in plaintext; raises Wrong where that is refused."""
+    return Peer(await open_socket(port))
