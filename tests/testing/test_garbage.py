@@ -58,12 +58,6 @@ def http2(path: bytes) -> bytes:
     return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings + headers
 
 
-HTTP2 = (
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-    + bytes.fromhex("000000 04 00 00000000")  # SETTINGS
-    + bytes.fromhex("000006 01 05 00000001 82 84 86 4101")
-    + b"a"  # GET http://a/
-)
 OPENINGS = {
     "idle": ("web", ASK),
     "forwarded": ("web", ASK.replace(b"/", b"/up", 1)),
@@ -75,7 +69,6 @@ OPENINGS = {
     "http2 unanswered": ("web", http2(b"/up/silent")),
     "tcp": ("lines", b"hello"),
     "tls": ("secure", ASK),
-    "http2": ("web", HTTP2),
 }
 
 
