@@ -1,4 +1,4 @@
-"""The load generators: wrk, redis-benchmark, a bulk receiver. An error or a short count raises."""
+"""The load generators. An error or a short count raises."""
 
 from __future__ import annotations
 
@@ -65,6 +65,25 @@ def parse_wrk(output: str, response_bytes: int = 0) -> int:
     if told["bytes"] < requests * response_bytes:
         raise BenchError(f"bodies are too short: {told['bytes']} bytes, {requests} answers")
     return requests
+
+
+def h2load(url: str, seconds: float) -> int:
+    """Count HTTP/2 requests over 8 connections of 8 streams each."""
+    chunk = 4_000
+    command = ["h2load", "-n", str(chunk), "-c", "8", "-m", "8", url]
+    done, end = 0, time.monotonic() + seconds
+    while not done or time.monotonic() < end:
+        check_h2load(run(command), chunk)
+        done += chunk
+    return done
+
+
+def check_h2load(output: str, count: int) -> None:
+    """Raise BenchError unless so many requests had an answer of status 2xx."""
+    if f"{count} succeeded, 0 failed, 0 errored, 0 timeout" not in output:
+        raise BenchError(f"h2load had failures:\n{output}")
+    if f"status codes: {count} 2xx" not in output:
+        raise BenchError(f"h2load had other answers:\n{output}")
 
 
 def redis_benchmark(port: int, seconds: float, *, keep_alive: bool) -> int:

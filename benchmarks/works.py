@@ -93,6 +93,10 @@ def http_browser(target: Target, seconds: float) -> float:
     return http_cpu(target, lambda: load.wrk(target.url(), seconds, headers=BROWSER))
 
 
+def http2(target: Target, seconds: float) -> float:
+    return http_cpu(target, lambda: load.h2load(target.url(), seconds))
+
+
 def http_new_connection(target: Target, seconds: float) -> float:
     headers = ("Connection: close",)
     return http_cpu(target, lambda: load.wrk(target.url(), seconds, headers=headers))
@@ -182,6 +186,8 @@ WORKS = {
         Work("l4_new", "L4 new connection", "us/connection", l4_new_connection, "l4"),
         Work("memory", "idle keep-alive connection", "KB", idle_memory, fresh=True),
         Work("start", "start to first answer", "ms", start, fresh=True),
+        # Optional: nginx speaks either version on a port, without TLS.
+        Work("http2", "HTTP/2, 8 connections x 8 streams", "us/request", http2, optional=True),
         Work(
             "syscalls", "HTTP/1.1 keep-alive", "system calls/request", system_calls, optional=True
         ),

@@ -100,6 +100,8 @@ def add_load(parser: argparse.ArgumentParser) -> None:
         ("sleepy_gap", "S", "their longest pause; the shortest is half of it"),
         ("idle", "N", "keep-alive connections that are hardly used"),
         ("idle_gap", "S", "their longest pause; the shortest is half of it"),
+        ("http2", "N", "connections of HTTP/2; nginx has none on this port"),
+        ("http2_rate", "RATE", "times a second that each asks four things"),
         ("transfer", "S", "duration of downloads and uploads; 0: none"),
         ("tcp", "N", "TCP sessions"),
         ("half_closed", "N", "TCP sessions of which one side has said all"),

@@ -22,6 +22,7 @@ class Kind(enum.StrEnum):
     BUSY = "busy keep-alive"
     SLEEPY = "sleepy keep-alive"
     IDLE = "idle keep-alive"
+    HTTP2 = "HTTP/2 streams"
     DOWNLOAD = "downloads"
     UPLOAD = "uploads"
     TCP = "TCP sessions"
@@ -29,7 +30,7 @@ class Kind(enum.StrEnum):
     WEBSOCKET = "WebSockets"
 
 
-ASKING = (Kind.NEW, Kind.BUSY, Kind.SLEEPY, Kind.IDLE)
+ASKING = (Kind.NEW, Kind.BUSY, Kind.SLEEPY, Kind.IDLE, Kind.HTTP2)
 SESSIONS = (Kind.TCP, Kind.HALF_CLOSED, Kind.WEBSOCKET)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 GROUPS = {
     "new connection": (Kind.NEW,),
     "keep-alive": (Kind.BUSY, Kind.SLEEPY, Kind.IDLE),
+    "HTTP/2": (Kind.HTTP2,),
     "TCP session": (Kind.TCP,),
     "WebSocket": (Kind.WEBSOCKET,),
 }

@@ -17,6 +17,7 @@ import trio
 from benchmarks.origin import free_ports
 from soak.clients import NewConnections, busy, seldom
 from soak.half_closed import HalfClosed
+from soak.http2 import clients as http2_clients
 from soak.instance import Instance, SoakError, Untouched
 from soak.ledger import SESSIONS, Kind, Ledger, Phase, Restart
 from soak.secure import TlsPort
@@ -49,6 +50,8 @@ class Plan:
     sleepy_gap: float = 1
     idle: int = 16
     idle_gap: float = 4
+    http2: int = 0
+    http2_rate: float = 5
     transfer: float = 6
     tcp: int = 6
     half_closed: int = 6
@@ -155,6 +158,8 @@ class Run:
         ):
             for client in seldom(port, self.ledger, rng, kind, count, gap):
                 clients.start_soon(client.run)
+        for http2 in http2_clients(port, self.ledger, rng, plan.http2, plan.http2_rate):
+            clients.start_soon(http2.run)
         for number, session in enumerate(self._sessions):
             clients.start_soon(session.run, plan.session_gap * number / len(self._sessions))
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import trio
-from dialogue import PATIENCE
+from dialogue import PATIENCE, Peer
 
 if TYPE_CHECKING:
     import ssl
@@ -46,3 +46,29 @@ async def ask(secure: Stream, request: bytes = LAST) -> bytes:
     """Send a request; returns what comes back until the close_notify, which has to come."""
     await secure.send_all(request)
     return b"".join([piece async for piece in secure])
+
+
+class SecurePeer(Peer):
+    """A peer of the dialogues whose connection speaks TLS."""
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__(stream.transport_stream.socket)
+        self.stream = stream
+
+    async def say_slowly(self, data: bytes) -> None:
+        """Send all of it."""
+        await self.stream.send_all(data)
+
+    async def more(self, patience: float = PATIENCE) -> bool:
+        """Hear more; False at the end, which is then in `end`."""
+        if self.end:
+            return False
+        try:
+            with trio.fail_after(patience):
+                data = await self.stream.receive_some()
+        except trio.BrokenResourceError:
+            self.end = "(reset)"
+            return False
+        self.heard += data
+        self.end = "" if data else "(fin)"
+        return bool(data)

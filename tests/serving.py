@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     Serving = Callable[..., AbstractAsyncContextManager["Proxy"]]
 
 # What only says how long or how much; a test that cares asks for it by name.
-UNCOUNTED = re.compile(r"_(bytes_total|http1_total|(local|remote)|active_rq)$")
+UNCOUNTED = re.compile(r"_(bytes_total|http[12]_total|(local|remote)|active_rq)$")
 
 
 class Proxy:
@@ -156,7 +156,8 @@ class Proxy:
     async def _check_empty(self) -> None:
         """Hold it to its promise: what nobody uses is gone."""
         await self.empty()
-        pooled = sum(len(h.idle) for c in self.plane._tools.clusters.values() for h in c.hosts)
+        hosts = [h for c in self.plane._tools.clusters.values() for h in c.hosts]
+        pooled = sum(len(h.idle) + len(h.pool or ()) for h in hosts)
         gauges = self._standing()
         expected = {name: v for name, v in gauges.items() if name.endswith("upstream_cx_active")}
         assert gauges == expected, "gauges that never came down"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks import run
-from benchmarks.load import check_redis, parse_wrk
+from benchmarks.load import check_h2load, check_redis, parse_wrk
 from benchmarks.origin import parse_request_count
 from benchmarks.plot import svg
 from benchmarks.process import BenchError, handle_of, running, wait_until
@@ -60,6 +60,19 @@ def test_redis_benchmark_must_print_a_result() -> None:
     for output in ('"test","rps"\n', "Error: Server closed the connection", '"ECHO x","0.00"'):
         with pytest.raises(BenchError):
             check_redis(output)
+
+
+H2LOAD = """\
+requests: %d total, 10 started, 10 done, %d succeeded, %d failed, 0 errored, 0 timeout
+status codes: %d 2xx, 0 3xx, 0 4xx, 0 5xx
+"""
+
+
+def test_h2load_must_have_every_answer() -> None:
+    check_h2load(H2LOAD % (10, 10, 0, 10), 10)
+    for output in (H2LOAD % (10, 9, 1, 9), H2LOAD % (10, 10, 0, 9), ""):
+        with pytest.raises(BenchError):
+            check_h2load(output, 10)
 
 
 def test_answers_that_the_origin_did_not_give_fail_the_run() -> None:

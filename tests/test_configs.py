@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import grpc_peers
 import pytest
 import trio
 import trio.testing
@@ -61,6 +62,17 @@ async def until(stream: trio.SocketStream, end: bytes) -> bytes:
 
 def get(path: str = "/", host: str = "example.org", headers: str = "") -> str:
     return f"GET {path} HTTP/1.1\r\nhost: {host}\r\n{headers}"
+
+
+async def test_grpc_calls_pass() -> None:
+    with grpc_peers.service() as port:
+        async with open_proxy(CONFIGS / "grpc.yaml", {"orders": port}) as proxy:
+            with grpc_peers.channel(proxy.ports["grpc"]) as channel:
+                ask = channel.unary_unary("/shop.Orders/Unary")
+                assert await grpc_peers.calling(partial(ask, b"hi")) == b"said hi"
+                other = partial(channel.unary_unary("/shop.Carts/Unary"), b"")
+                error = await grpc_peers.calling(partial(grpc_peers.failed, other))
+                assert error.details() == "no route matches"
 
 
 def status(answer: str) -> int:

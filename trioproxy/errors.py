@@ -94,6 +94,20 @@ class UpstreamReset(UpstreamError):
     retry_on = "reset"
 
 
+class StaleConnection(UpstreamReset):
+    """A kept connection turned out to be closed: the host has probably not seen the request."""
+
+
+class StreamCut(UpstreamReset):
+    """The upstream reset the stream of an exchange; its connection goes on."""
+
+    flag = "UR"
+
+
+class RequestRefused(StreamCut):
+    """The upstream says that it has done nothing for the request: any can be sent again."""
+
+
 class UpstreamProtocolError(UpstreamError):
     """What the upstream sent is not a well-framed response."""
 
@@ -146,3 +160,12 @@ class FilterFailed(ProxyError):
 
     status = 500
     flag = "FF"
+
+
+def first_of(failures: BaseExceptionGroup[ProxyError]) -> ProxyError:
+    """Return the failure that a nursery wrapped, the first one where there are several."""
+    found: BaseException = failures
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    assert isinstance(found, ProxyError)
+    return found

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
+import pytest
 import trio
-from secure import GET, LAST, ask, secured, terms
+from h2_peer import H2Peer
+from secure import GET, LAST, SecurePeer, ask, secured, terms
 from serving import http, tcp
 
 if TYPE_CHECKING:
@@ -246,3 +248,21 @@ async def test_plaintext_is_refused(serving: Serving, authority: Authority) -> N
         await client.rest()
         await proxy.empty()
         assert proxy.counted(SSL) == {"connection_error": 1}
+
+
+@pytest.mark.parametrize(("offered", "version"), [(["h2"], "HTTP/2"), (["http/1.1"], "HTTP/1.1")])
+async def test_http2_is_spoken_where_it_is_agreed_on(
+    serving: Serving, authority: Authority, offered: list[str], version: str
+) -> None:
+    pair = authority.issue("example.org")
+    yaml = http(routes=DIRECT, listener=terms(pair, "alpn: [h2, http/1.1]"))
+    async with serving(yaml) as proxy:
+        context = authority.client()
+        context.set_alpn_protocols(offered)
+        async with secured(proxy, context) as secure:
+            if version == "HTTP/2":
+                client = await H2Peer.greet(SecurePeer(secure))
+                assert (await client.answer(await client.ask())).body == b"hello"
+            else:
+                assert (await ask(secure)).endswith(b"hello")
+    assert proxy.log[0]["protocol"] == version

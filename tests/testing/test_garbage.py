@@ -48,12 +48,25 @@ ASK = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 UPGRADE = b"GET /up HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
 SWITCHED = b"HTTP/1.1 101 Go\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"
+
+
+def http2(path: bytes) -> bytes:
+    """Return what a client of HTTP/2 begins with."""
+    head = b"\x82\x86\x01\x01a\x04%c%b" % (len(path), path)  # GET, http, :authority a, :path
+    settings = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+    headers = len(head).to_bytes(3, "big") + bytes([1, 5, 0, 0, 0, 1]) + head
+    return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings + headers
+
+
 OPENINGS = {
     "idle": ("web", ASK),
     "forwarded": ("web", ASK.replace(b"/", b"/up", 1)),
     "unanswered": ("web", ASK.replace(b"/", b"/up/silent", 1)),
     "malformed": ("web", b"nonsense\r\n\r\n"),
     "upgraded": ("web", UPGRADE),
+    "http2": ("web", http2(b"/")),
+    "http2 forwarded": ("web", http2(b"/up")),
+    "http2 unanswered": ("web", http2(b"/up/silent")),
     "tcp": ("lines", b"hello"),
     "tls": ("secure", ASK),
 }

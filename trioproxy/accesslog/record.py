@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from trioproxy.headers import Headers
 
 
-FLAGS = "LH UH UT UF UC UO NR DI FI RL DC URX SI DPE DT UPE FF"  # Envoy's, in its order; ours last
+# Envoy's, in its order; ours last
+FLAGS = "LH UH UT UR UF UC UO NR DI FI RL DC URX SI DPE DT UPE FF"
 
 
 class Head(Protocol):

@@ -8,7 +8,8 @@ from trioproxy.config.balancing import MAGLEV, RING_HASH, Maglev, RingHash, Slow
 from trioproxy.config.discovery import Discovery
 from trioproxy.config.endpoint import Endpoint, check_localities
 from trioproxy.config.health_check import HOST, ActiveHealthCheck
-from trioproxy.config.marks import Count, Declares, Invalid, Later, Name, Range, Unique
+from trioproxy.config.http2 import UPSTREAM, Http2Options
+from trioproxy.config.marks import Count, Declares, Invalid, Name, Range, Unique
 from trioproxy.config.outlier_detection import OutlierDetection
 from trioproxy.config.tls import UpstreamTls
 from trioproxy.config.units import Fraction, Seconds
@@ -41,6 +42,9 @@ class CircuitBreakers:
     ] = None
 
 
+ALPN = {"http2": ("h2",), "auto": ("h2", "http/1.1")}
+
+
 @attrs.frozen
 class Cluster:
     """A named group of endpoints with one policy."""
@@ -59,9 +63,12 @@ class Cluster:
         Fraction, "Such a share of them, and one at the least, has to be healthy by then"
     ] = 0.0
     connect_timeout: Annotated[Seconds, "Until a connection stands"] = 5.0
-    protocol: Annotated[Literal["http1"], Later(("http2",)), "What is spoken to the endpoints"] = (
-        "http1"
-    )
+    protocol: Annotated[
+        Literal["http1", "http2", "auto"],
+        "What is spoken to the endpoints; `http2`: from the first byte on; `auto`: what each agrees"
+        " on by TLS",
+    ] = "http1"
+    http2_options: Annotated[Http2Options, "For endpoints that speak HTTP/2"] = UPSTREAM
     lb_policy: Annotated[
         Policy,
         "How an endpoint is picked; with the last two a route's `hash_policy` decides",
@@ -113,6 +120,21 @@ class Cluster:
             raise Invalid("expected a number from 1 to 100", "overprovisioning_factor")
         if self.tls is not None and self.tls.needs_name:
             self._check_names()
+        if self.protocol != "http1":
+            self._check_http2()
+
+    def _check_http2(self) -> None:
+        if self.proxy_protocol is not None:
+            raise Invalid("HTTP/2 connections are nobody's in particular", "proxy_protocol")
+        if self.protocol == "auto" and self.tls is None:
+            raise Invalid("auto needs tls, by which it is agreed on", "protocol")
+        if self.tls is None:
+            return
+        if not self.tls.alpn:
+            offered = ALPN[self.protocol]
+            object.__setattr__(self, "tls", attrs.evolve(self.tls, alpn=offered))
+        elif "h2" not in self.tls.alpn:
+            raise Invalid("HTTP/2 needs h2 in alpn", "tls")
 
     def _check_names(self) -> None:
         if any(endpoint.address.path for endpoint in self.endpoints):

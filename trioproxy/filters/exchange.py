@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Protocol
 
 from trioproxy.codec.messages import Response
 from trioproxy.filters.bodies import Body, Transform, is_empty, read_whole
+from trioproxy.filters.grpc import is_grpc, refusal
 from trioproxy.filters.tunnel import Tunnel
-from trioproxy.wire.body import WholeBody, WireBody
+from trioproxy.headers import Headers
+from trioproxy.wire.body import ArrivingBody, WholeBody
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from trioproxy.accesslog.record import Record
     from trioproxy.codec.messages import Request
+    from trioproxy.drain.lifetime import Lifetime
     from trioproxy.filters.connection import Connection
 
 ResponseBody = Body | Tunnel
@@ -37,6 +40,10 @@ class Stream(Protocol):
         """Send an interim response (1xx)."""
         ...
 
+    def received(self) -> None:
+        """Take note that the last of the request's body has come."""
+        ...
+
     def cut(self) -> None:
         """End the response where it stands, so that the client cannot take it for a whole one."""
         ...
@@ -52,14 +59,17 @@ class Exchange:
     Instead of forwarding it may `respond` itself.
 
     `responded` tells that the response is on its way, `complete` that the client has all of it.
+    `lifetime` is the connection's, or that of its stream where the connection has several.
     """
 
     __slots__ = (
         "_generators",
         "_hooks",
         "_received",
+        "_sent",
         "complete",
         "connection",
+        "lifetime",
         "record",
         "request",
         "request_body",
@@ -74,14 +84,17 @@ class Exchange:
         connection: Connection,
         stream: Stream,
         request: Request,
-        request_body: WholeBody | WireBody,
+        request_body: WholeBody | ArrivingBody,
         record: Record,
+        lifetime: Lifetime | None = None,
     ) -> None:
         self.connection = connection
+        self.lifetime = connection.lifetime if lifetime is None else lifetime
         self.stream = stream
         self.request = request
         self.request_body: Body = request_body
         self._received = request_body
+        self._sent: ResponseBody = NO_BODY
         self.record = record
         self.response: Response | None = None
         self.response_body: ResponseBody = NO_BODY
@@ -108,6 +121,17 @@ class Exchange:
     def missing(self) -> int:
         """How many bytes at least are still to come of a request that was not received whole."""
         return self._received.left or 1
+
+    @property
+    def request_trailers(self) -> Headers:
+        """The fields behind the request's body, whatever became of the body itself."""
+        return self._received.trailers
+
+    @property
+    def response_trailers(self) -> Headers:
+        """The fields behind the response's body, whatever became of the body itself."""
+        sent = self._sent
+        return sent.trailers if isinstance(sent, ArrivingBody) else Headers()
 
     async def read_request(self, limit: int = LARGEST_READ) -> bytes:
         """Return the whole request body, which is still sent on; raises BodyTooLarge (413)."""
@@ -160,8 +184,12 @@ class Exchange:
     ) -> None:
         """Answer without forwarding; an iterable `body` is streamed, a text is `text/plain`.
 
-        Raises ValueError for a header that cannot be sent.
+        A call by gRPC is told of any other status than 200 in its own way. Raises ValueError for a
+        header that cannot be sent.
         """
+        if status != HTTPStatus.OK and is_grpc(self.request):
+            await self.send(refusal(status, body if isinstance(body, str) else ""), b"")
+            return
         response = Response(status=status, reason=reason_phrase(status))
         for name, value in (headers or {}).items():
             response.headers.set(name, value)
@@ -181,7 +209,7 @@ class Exchange:
         """
         self._check_unanswered()
         self.response = response
-        self.response_body = WholeBody(body) if isinstance(body, bytes) else body
+        self.response_body = self._sent = WholeBody(body) if isinstance(body, bytes) else body
         try:
             while self._hooks:
                 await self._hooks.pop()(self)

@@ -10,6 +10,7 @@ from trioproxy.filters.client_certificate import CLIENT_CERTIFICATE, ClientCerti
 if TYPE_CHECKING:
     from random import Random
 
+    from trioproxy.codec.messages import Request
     from trioproxy.filters.exchange import Exchange
     from trioproxy.filters.network.http_connection_manager import HttpConnectionManager
     from trioproxy.headers import Field
@@ -41,12 +42,8 @@ class Forwarder:
     def mark(self, exchange: Exchange) -> None:
         """Change the request, and its response, as is configured; raises MethodRefused."""
         request = exchange.request
-        if request.upgrade and request.upgrade not in self._upgrades:
-            self._refused_upgrades.add()
-            request.upgrade = ""  # RFC 9110 section 7.8: it may be ignored
-        if request.method == "CONNECT" and "connect" not in self._upgrades:
-            self._refused_upgrades.add()
-            raise MethodRefused("CONNECT is not served here")
+        if request.upgrade or request.method == "CONNECT":
+            self._settle_upgrade(request)
         fields = request.headers.fields
         names = {name for name, _ in fields}
         if self._sets_client:
@@ -62,6 +59,19 @@ class Forwarder:
         if self._via is not None:
             fields.append((VIA, self._via))
             exchange.on_response(self._mark_response)
+
+    def _settle_upgrade(self, request: Request) -> None:
+        connects = request.method == "CONNECT"
+        if connects and not request.path:
+            request.upgrade = ""  # it is a tunnel already
+        if (request.upgrade or "connect") in self._upgrades:
+            if request.upgrade and connects:
+                request.method = "GET"  # RFC 8441: what HTTP/1.1 has for the same
+            return
+        self._refused_upgrades.add()
+        if connects:
+            raise MethodRefused("CONNECT is not served here")
+        request.upgrade = ""  # RFC 9110 section 7.8: it may be ignored
 
     async def _mark_response(self, exchange: Exchange) -> None:
         if exchange.response is not None and self._via is not None:

@@ -10,15 +10,13 @@ import trio
 from trioproxy.accesslog.record import Record
 from trioproxy.codec.errors import MalformedMessage
 from trioproxy.codec.messages import Response
-from trioproxy.codec.websocket import FrameTracker
 from trioproxy.drain.lifetime import Stand
-from trioproxy.errors import DownstreamClosed, DownstreamProtocolError, ProxyError
+from trioproxy.errors import DownstreamClosed, DownstreamProtocolError
 from trioproxy.filters.exchange import Exchange, reason_phrase
-from trioproxy.filters.goodbye import Goodbye
 from trioproxy.filters.handover import Moving
 from trioproxy.filters.http1_response import ResponseWriter
-from trioproxy.filters.offer import HTTP1, Offer, to_bytes
-from trioproxy.filters.tunnel import Tunnel
+from trioproxy.filters.http1_resume import resume
+from trioproxy.filters.offer import HTTP1, TUNNEL, Offer
 from trioproxy.reactor.epoll import GONE
 from trioproxy.wire.body import WholeBody, WireBody, body_of
 from trioproxy.wire.reader import HEAD_END, HeadTooLarge, Reader, Truncated
@@ -26,9 +24,9 @@ from trioproxy.wire.reader import HEAD_END, HeadTooLarge, Reader, Truncated
 if TYPE_CHECKING:
     from trioproxy.codec.messages import Request
     from trioproxy.filters.connection import Connection
-    from trioproxy.filters.handover import Inheritance
     from trioproxy.filters.http_managing import HttpManaging
 
+PREFACE_HEAD = b"PRI * HTTP/2.0"  # RFC 9113 section 3.4: it is made to be no HTTP/1 request
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 REQUEST_SIZE = 80 * 1024  # a head and a body of 64 KiB, in one piece where it came as one
 PROTOCOLS = ("HTTP/1.0", "HTTP/1.1")
@@ -41,12 +39,14 @@ class Http1Connection:
     """
 
     __slots__ = (
+        "_counted",
         "_first",
         "_parting",
         "connection",
         "exchange",
         "manager",
         "over",
+        "preface",
         "reader",
         "requests",
         "transport",
@@ -63,6 +63,8 @@ class Http1Connection:
         self._first = self.requests + 1
         self.exchange: Exchange | None = None
         self._parting = False
+        self._counted = False
+        self.preface = b""
         self.over = False
         self.transport.on_hangup = self._hung_up
         connection.lifetime.mover = self._move
@@ -71,18 +73,38 @@ class Http1Connection:
     def __repr__(self) -> str:
         return f"<Http1Connection {self.connection.id}, request count {self.requests}>"
 
+    @property
+    def busy(self) -> bool:
+        """Whether it is in the middle of an exchange."""
+        return self.exchange is not None
+
+    def forget(self) -> None:
+        """Let go of what knows it: it shall not need a collector to be gone."""
+        self.exchange = None
+
     async def serve(self) -> None:
-        """Serve until either side has enough; raises OSError of the client's socket."""
+        """Serve until either side has enough; raises OSError of the client's socket.
+
+        Where the client turns out to speak HTTP/2, what it has said of it is in `preface`.
+        """
         received = self.manager.stats.downstream_cx_rx_bytes_total
-        writer = ResponseWriter(self)  # not kept here: two that hold each other are garbage
+        inheritance = self.connection.inheritance
         try:
+            if inheritance is not None and inheritance.offer.kind == TUNNEL:
+                self._count()
+                await resume(self, inheritance)
+                return
+            writer = ResponseWriter(self)  # not kept here: two that hold each other are garbage
             while await self._serve_one(writer):
                 received.add(self.reader.take_count())
         except trio.Cancelled:
             self._say_why()
             raise
         finally:
-            received.add(self.reader.take_count())
+            if not self.preface:
+                received.add(self.reader.take_count())
+            if self._counted:
+                self.manager.stats.downstream_cx_http1_active.add(-1)
 
     async def _serve_one(self, writer: ResponseWriter) -> bool:
         """Serve the next request; returns whether another may follow."""
@@ -106,7 +128,7 @@ class Http1Connection:
             self.transport.look_ahead()  # later ones come behind a look of the reactor
         if self.transport.hangup and not body.done:
             self._hung_up(0)
-        await manager.run(exchange)
+        await manager.run(exchange, manager.stats.downstream_rq_http1_total)
         if exchange.complete:
             self.exchange = None
         if writer.keep_alive and body.done:
@@ -129,6 +151,11 @@ class Http1Connection:
             head = await self.reader.head(manager.max_request_headers, self._begun)
             if head is None:
                 return None
+            if not self._counted:
+                if head == PREFACE_HEAD and manager.detects_http2:
+                    self.preface = PREFACE_HEAD + HEAD_END + self.reader.pending
+                    return None
+                self._count()
             request = manager.codec.parse_request(head)
             if self.connection.tls is not None:
                 request.scheme = "https"
@@ -140,6 +167,14 @@ class Http1Connection:
         except Truncated:
             self.manager.stats.downstream_cx_protocol_error.add()
         return None
+
+    def _count(self) -> None:
+        """Count a connection as one of HTTP/1: now that it has said something, it is known."""
+        stats = self.manager.stats
+        self._counted = True
+        if self.connection.inheritance is None:
+            stats.downstream_cx_http1_total.add()
+        stats.downstream_cx_http1_active.add()
 
     def _move(self) -> None:
         """Offer it to the next generation now, if it is idle; if not, that comes before it is."""
@@ -156,33 +191,6 @@ class Http1Connection:
         connection = self.connection
         offer = Offer(HTTP1, connection.listener, connection.lifetime.age, requests=self.requests)
         return await self.manager.tools.handover.offer(connection, offer)
-
-    async def resume(self, inheritance: Inheritance) -> None:
-        """Go on with a tunnel of the previous generation; raises DownstreamClosed, UpstreamReset.
-
-        It is logged at its end, here.
-        """
-        offer, manager = inheritance.offer, self.manager
-        cluster = manager.tools.clusters[offer.cluster]
-        host = cluster.host_named(offer.host)
-        assert host is not None
-        upstream = cluster.adopt(host, inheritance.take_socket())
-        frames = [FrameTracker.at(state) for state in offer.frames]
-        goodbye = Goodbye(manager.config.websocket_close_code, *frames) if frames else None
-        tunnel = Tunnel(upstream, to_bytes(offer.back), manager.tunnel_idle_timeout, goodbye)
-        record = Record.of(offer.facts, perf_counter())
-        head = to_bytes(offer.head)
-        record.request = manager.codec.parse_request(head.removesuffix(HEAD_END))
-        manager.stats.downstream_rq_active.add()
-        try:
-            await ResponseWriter(self).tunnel(tunnel, record, to_bytes(offer.forth), head)
-        except ProxyError as error:
-            record.flag(error.flag)
-            self.transport.abort()
-            upstream.close(abort=True)
-        finally:
-            upstream.close()
-            manager.conclude(record, self.connection)
 
     def _hung_up(self, event: int) -> None:
         """End the exchange, wherever it waits: the client has left.
@@ -242,7 +250,7 @@ class Http1Connection:
         record = self._record(None)
         record.flag("DPE")
         record.status, record.details = status, detail
-        self.manager.begin()
+        self.manager.begin(self.manager.stats.downstream_rq_http1_total)
         try:
             await self.transport.send(self._local_answer(status))
         finally:
@@ -276,7 +284,7 @@ class Http1Connection:
         """A request head took too long to come in: answer what there is of it."""
         manager, record = self.manager, self._record(None)
         manager.stats.downstream_rq_header_timeout.add()
-        manager.begin()
+        manager.begin(manager.stats.downstream_rq_http1_total)
         record.status, record.details = 408, "request_header_timeout"
         self._answer_nowait(408)
         manager.finish(record)

@@ -11,7 +11,7 @@ from trioproxy.codec.messages import Framing
 from trioproxy.errors import DownstreamClosed, DownstreamProtocolError, UpstreamProtocolError
 from trioproxy.filters.offer import TUNNEL, Offer, to_text
 from trioproxy.filters.tunnel import Tunnel
-from trioproxy.wire.body import WholeBody, WireBody
+from trioproxy.wire.body import ArrivingBody, WholeBody, WireBody
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
@@ -50,6 +50,10 @@ class ResponseWriter:
     async def inform(self, response: Response) -> None:
         """Send an interim response; raises DownstreamClosed."""
         await self._send(self._codec.encode_response(response))
+
+    def received(self) -> None:
+        """Take note of the end of the request: a FIN right behind it belongs to it."""
+        self._transport.look_ahead()
 
     def cut(self) -> None:
         """Reset the connection in the middle of a response."""
@@ -116,7 +120,7 @@ class ResponseWriter:
         self, response: Response, body: AsyncIterable[bytes], exchange: Exchange
     ) -> None:
         minor, record = exchange.request.minor, exchange.record
-        if not isinstance(body, WireBody):
+        if not isinstance(body, ArrivingBody):
             response.content_length = None
         if minor and response.framing is Framing.UNTIL_CLOSE:
             response.chunked = True
@@ -128,7 +132,7 @@ class ResponseWriter:
         record.bytes_sent = len(first)
         if framing is Framing.CHUNKED:
             head += encode_chunk(first)
-            if isinstance(body, WireBody) and body.done:
+            if isinstance(body, ArrivingBody) and body.done:
                 await self._send(head + encode_trailers(body.trailers))
             else:
                 await self._send(head)
@@ -142,7 +146,7 @@ class ResponseWriter:
     @staticmethod
     def _first(body: AsyncIterable[bytes], exchange: Exchange) -> bytes:
         """Return what of the body has come with the head; raises UpstreamProtocolError."""
-        if not isinstance(body, WireBody):
+        if not isinstance(body, ArrivingBody):
             return b""
         try:
             return body.available()
@@ -155,24 +159,23 @@ class ResponseWriter:
         if isinstance(body, WireBody) and body.left >= PUMP_FROM:
             await self._pump(body, exchange)
             return
-        record, touch = exchange.record, exchange.connection.lifetime.touch
+        record, touch = exchange.record, exchange.lifetime.touch
         async for piece in body:
             touch()
             record.bytes_sent += len(piece)
             await self._send(piece)
 
     async def _relay_chunked(self, body: AsyncIterable[bytes], exchange: Exchange) -> None:
-        record, touch = exchange.record, exchange.connection.lifetime.touch
+        record, touch = exchange.record, exchange.lifetime.touch
         async for piece in body:
             touch()
             record.bytes_sent += len(piece)
             await self._send(encode_chunk(piece))
-        trailers = body.trailers if isinstance(body, WireBody) else None
-        await self._send(encode_trailers(trailers))
+        await self._send(encode_trailers(exchange.response_trailers))
 
     async def _pump(self, body: WireBody, exchange: Exchange) -> None:
         """Have the reactor move what is left of a body of known length."""
-        record, touch, count = exchange.record, exchange.connection.lifetime.touch, self._sent
+        record, touch, count = exchange.record, exchange.lifetime.touch, self._sent
         left = body.left
 
         def progress(forth: int, _back: int) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, cast
 
 from trioproxy.codec.errors import MalformedMessage
 from trioproxy.codec.h1 import Codec
+from trioproxy.codec.h2.codec import Codec as Http2Codec
+from trioproxy.codec.h2.limits import Limits
 from trioproxy.errors import DownstreamClosed, FilterFailed, ProxyError
 from trioproxy.filters.chain import chain
 from trioproxy.filters.forwarding import Forwarder
@@ -16,20 +18,24 @@ from trioproxy.filters.handover import missing_host
 from trioproxy.filters.http.routing import RouteTable
 from trioproxy.filters.http.tools import HttpTools
 from trioproxy.filters.http1 import Http1Connection
+from trioproxy.filters.http2 import Http2Connection
 from trioproxy.filters.offer import HTTP1, TUNNEL, to_bytes
 from trioproxy.filters.tools import prepared
 from trioproxy.filters.tunnel import Tunnel
 from trioproxy.stats.downstream import HttpStats
+from trioproxy.stats.http2 import Http2Stats
 from trioproxy.wire.reader import HEAD_END
 
 if TYPE_CHECKING:
     from trioproxy.accesslog.record import Record
+    from trioproxy.drain.lifetime import Lifetime
     from trioproxy.filters.chain import Filter, Forward
     from trioproxy.filters.connection import Connection
     from trioproxy.filters.exchange import Exchange
     from trioproxy.filters.network.http_connection_manager import HttpConnectionManager
     from trioproxy.filters.offer import Offer
     from trioproxy.filters.tools import Tools
+    from trioproxy.stats.handles import Counter
 
 log = logging.getLogger("trioproxy.http")
 
@@ -45,11 +51,15 @@ class HttpManaging:
         self.health = tools.health
         self.codec = Codec(config.max_headers_count)
         self.stats = HttpStats(tools.stats, config.stat_prefix)
+        self.http2_codec = Http2Codec()
+        self.http2_stats = Http2Stats(tools.stats)
+        self.http2_limits = http2_limits(config)
         self.idle_timeout = config.idle_timeout or inf
         self.stream_idle_timeout = config.stream_idle_timeout or inf
         self.request_headers_timeout = config.request_headers_timeout or inf
         self.max_request_headers = config.max_request_headers
         self.tunnel_idle_timeout = config.upgrade_idle_timeout or inf
+        self.detects_http2 = config.codec_type == "auto"
         self.max_requests = config.max_requests_per_connection or inf
         self._log = tools.access_log(config.access_log) if config.access_log else None
         lent = HttpTools(
@@ -74,28 +84,27 @@ class HttpManaging:
         stats, inheritance = self.stats, connection.inheritance
         if inheritance is None:
             stats.downstream_cx_total.add()
-            stats.downstream_cx_http1_total.add()
         stats.downstream_cx_active.add()
-        stats.downstream_cx_http1_active.add()
         if self.config.max_connection_duration is not None:
             connection.lifetime.limit(self.config.max_connection_duration)
-        client = Http1Connection(connection, self)
+        client: Http1Connection | Http2Connection
+        if self.config.codec_type == "http2" or connection.alpn == "h2":
+            client = Http2Connection(connection, self)
+        else:
+            client = Http1Connection(connection, self)
         try:
-            if inheritance is not None and inheritance.offer.kind == TUNNEL:
-                await client.resume(inheritance)
-            else:
+            await client.serve()
+            if client.preface:
+                client = Http2Connection(connection, self, client.preface)
                 await client.serve()
         except OSError:  # the client's socket failed
             connection.transport.hangup = True
         finally:
             stats.downstream_cx_active.add(-1)
-            stats.downstream_cx_http1_active.add(-1)
             if not connection.moved:
-                stats.downstream_cx_end(
-                    remote=connection.transport.hangup, active_rq=client.exchange is not None
-                )
+                stats.downstream_cx_end(remote=connection.transport.hangup, active_rq=client.busy)
                 stats.downstream_cx_length_ms.record(connection.lifetime.age * 1000)
-            client.exchange = None  # which knows it: it shall not need a collector to be gone
+            client.forget()
 
     def refusal(self, offer: Offer) -> str:
         """Return why a connection of the previous generation cannot be had; empty if it can."""
@@ -109,9 +118,12 @@ class HttpManaging:
             return f"its request would not do here: {error.detail}"
         return missing_host(self.tools.clusters, offer)
 
-    async def run(self, exchange: Exchange) -> None:
-        """Run one exchange through the filters; it is answered and logged afterwards."""
-        self.begin()
+    async def run(self, exchange: Exchange, total: Counter) -> None:
+        """Run one exchange through the filters; it is answered and logged afterwards.
+
+        `total` counts those of its HTTP version.
+        """
+        self.begin(total)
         try:
             self._mark(exchange)
             await self._chain(exchange)
@@ -128,12 +140,11 @@ class HttpManaging:
             if exchange.has_generators:
                 await exchange.close_bodies()
 
-    def begin(self) -> None:
-        """Count an exchange that begins."""
-        stats = self.stats
-        stats.downstream_rq_total.add()
-        stats.downstream_rq_http1_total.add()
-        stats.downstream_rq_active.add()
+    def begin(self, total: Counter) -> None:
+        """Count an exchange that begins, also in the `total` of its HTTP version."""
+        total.add()
+        self.stats.downstream_rq_total.add()
+        self.stats.downstream_rq_active.add()
 
     def conclude(self, record: Record, connection: Connection) -> None:
         """Finish an exchange, unless the next generation goes on with it."""
@@ -182,15 +193,17 @@ class HttpManaging:
 
     def _note_end(self, exchange: Exchange) -> None:
         """Take note why an exchange was cancelled."""
-        lifetime = exchange.connection.lifetime
+        lifetime = exchange.lifetime
+        if not lifetime.abandoned and not lifetime.expired:
+            lifetime = exchange.connection.lifetime  # all of its streams end with it
         if lifetime.abandoned:
             exchange.record.flag(DownstreamClosed.flag)
             self._cut(exchange, DownstreamClosed())
         elif lifetime.expired:
-            self._note_expiry(exchange)
+            self._note_expiry(exchange, lifetime)
 
-    def _note_expiry(self, exchange: Exchange) -> None:
-        lifetime, record = exchange.connection.lifetime, exchange.record
+    def _note_expiry(self, exchange: Exchange, lifetime: Lifetime) -> None:
+        record = exchange.record
         if not exchange.responded:
             # A body still on its way is the client's fault, a silent host is not.
             record.status = 504 if exchange.received_all else 408
@@ -221,3 +234,16 @@ def _proxy_error(error: Exception) -> ProxyError:
         return found
     log.error("a filter failed: %r", error, exc_info=error)
     return FilterFailed("a filter failed")
+
+
+def http2_limits(config: HttpConnectionManager) -> Limits:
+    """Return what a client may do on an HTTP/2 connection."""
+    options = config.http2_options
+    return Limits(
+        max_concurrent_streams=options.max_concurrent_streams,
+        stream_window=options.initial_stream_window_size,
+        connection_window=options.initial_connection_window_size,
+        max_header_list_size=config.max_request_headers,
+        max_header_fields=config.max_headers_count,
+        extended_connect="websocket" in config.upgrades,
+    )

@@ -82,6 +82,9 @@ class Client:
         """Take an interim response."""
         self.informed.append(response)
 
+    def received(self) -> None:
+        """Hear that all of the request was taken."""
+
     def cut(self) -> None:
         """Hear that the connection was cut."""
         self.is_cut = True

@@ -87,7 +87,7 @@ async def open_plane(
         sweep = Sweep(reactor)
         with AccessLogs(LogCounter(writer)) as files, PipePool() as pipes:
             accusations = Accusations()
-            lent = ClusterTools(reactor, sweep, writer, rng, accusations)
+            lent = ClusterTools(reactor, sweep, writer, rng, connections, accusations)
             clusters = {each.name: Cluster(each, lent) for each in config.clusters}
             tools = Tools(
                 reactor,

@@ -13,8 +13,8 @@ from trioproxy.errors import ProxyError
 from trioproxy.filters.connection import Connection
 from trioproxy.filters.offer import ends_of
 from trioproxy.listener.chains import open_chain
-from trioproxy.listener.crew import Crew
 from trioproxy.listener.entrance import Entrance
+from trioproxy.reactor.crew import Crew
 from trioproxy.reactor.transport import Transport
 from trioproxy.stats.downstream import ListenerStats, ListenerWorkerStats
 

@@ -69,6 +69,8 @@ class HttpStats(Family):
     downstream_cx_tx_bytes_total: Counter
     downstream_cx_http1_total: Counter
     downstream_cx_http1_active: Gauge
+    downstream_cx_http2_total: Counter
+    downstream_cx_http2_active: Gauge
     downstream_cx_upgrades_total: Counter
     downstream_cx_upgrades_active: Gauge
     downstream_rq_total: Counter
@@ -80,6 +82,7 @@ class HttpStats(Family):
     downstream_rq_4xx: Counter
     downstream_rq_5xx: Counter
     downstream_rq_http1_total: Counter
+    downstream_rq_http2_total: Counter
     downstream_rq_time: Histogram  # ms
     downstream_rq_idle_timeout: Counter
     downstream_rq_header_timeout: Counter

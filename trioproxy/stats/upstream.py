@@ -39,6 +39,7 @@ class ClusterStats(Family):
     upstream_cx_total: Counter
     upstream_cx_active: Gauge
     upstream_cx_http1_total: Counter
+    upstream_cx_http2_total: Counter
     upstream_cx_connect_fail: Counter
     upstream_cx_connect_timeout: Counter
     upstream_cx_connect_attempts_exceeded: Counter
@@ -118,6 +119,17 @@ class LbStats(Family):
 
     def __init__(self, writer: Writer, cluster: str) -> None:
         super().__init__(writer, f"cluster.{cluster}")
+
+
+class GrpcStats(Family):
+    """`cluster.<name>.grpc.`: calls, and whether they ended with status 0."""
+
+    total: Counter
+    success: Counter
+    failure: Counter
+
+    def __init__(self, writer: Writer, cluster: str) -> None:
+        super().__init__(writer, f"cluster.{cluster}.grpc")
 
 
 class CircuitBreakerStats(Family):

@@ -7,16 +7,25 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trioproxy.codec.h2.codec import Codec as Http2Codec
 from trioproxy.codec.proxy_protocol import write_header
 from trioproxy.errors import ConnectFailed, NoHealthyUpstream, PendingTimeout, UpstreamOverflow
 from trioproxy.reactor.epoll import IN
 from trioproxy.reactor.transport import Transport
-from trioproxy.stats.upstream import CircuitBreakerStats, ClusterStats, HostStats, LbStats
+from trioproxy.stats.http2 import Http2Stats
+from trioproxy.stats.upstream import (
+    CircuitBreakerStats,
+    ClusterStats,
+    GrpcStats,
+    HostStats,
+    LbStats,
+)
 from trioproxy.upstream.breaker import Breaker
 from trioproxy.upstream.connection import UpstreamConnection, connect
 from trioproxy.upstream.figures import HostFigures
 from trioproxy.upstream.host import Host
 from trioproxy.upstream.host_set import HASHING
+from trioproxy.upstream.http2_pool import HTTP2, Http2Pool, changed_its_mind
 from trioproxy.upstream.lb import ANY, Balancer, Wish
 from trioproxy.upstream.member import member
 from trioproxy.upstream.monitor import Monitors
@@ -33,6 +42,7 @@ if TYPE_CHECKING:
     from trioproxy.upstream.member import Member
     from trioproxy.upstream.tools import ClusterTools
 
+PROTOCOLS = {"http1": False, "http2": True, "auto": None}
 UNLIMITED = 2**32
 
 
@@ -63,6 +73,11 @@ class Cluster:
         most_retries = limits.max_retries if limits.retry_budget is None else UNLIMITED
         breaker = Breaker(most_retries, full.rq_retry_open)
         self.retries = Retries(limits, breaker, self.stats, tools.stats)
+        self._speaks_http2 = PROTOCOLS[cluster.protocol]
+        self._tools = tools
+        self._http2_codec = Http2Codec()
+        self.grpc_stats = GrpcStats(tools.stats, cluster.name)
+        self._http2_stats = Http2Stats(tools.stats, f"cluster.{cluster.name}.http2")
         self._waiting = trio.lowlevel.ParkingLot()
         self._idle_timeout = cluster.idle_timeout or inf
         self._max_requests = cluster.max_requests_per_connection or inf
@@ -83,6 +98,8 @@ class Cluster:
         for host in leaving.values():
             host.removed = True
             self.drop_idle(host)
+            if host.pool is not None:
+                host.pool.part()
 
     def _host(self, member: Member, known: Host | None) -> Host:
         if known is None:
@@ -137,15 +154,38 @@ class Cluster:
                 return connection
             if self.connections.admits or self._evict():
                 connection = await self.connect(host, until, client)
+                if self._speaks_http2 is None and connection.alpn == HTTP2:
+                    raise changed_its_mind(connection)
                 self.stats.upstream_cx_http1_total.add()
                 return connection
-            await self._wait(until)
+            await self.wait(until, self._waiting)
+
+    def speaks_http2(self, host: Host) -> bool | None:
+        """Whether the host is spoken HTTP/2 to; None where that is to be agreed on first."""
+        return host.http2 if self._speaks_http2 is None else self._speaks_http2
+
+    async def agree(self, host: Host, until: float) -> None:
+        """Connect to a host, if nobody does, to know what it speaks; raises as `lease` does."""
+        try:
+            await self.http2(host).agree(until)
+        except ConnectFailed:
+            if host.monitor is not None:
+                host.monitor.failed()
+            raise
+
+    def http2(self, host: Host) -> Http2Pool:
+        """Return the HTTP/2 connections to the host."""
+        if host.pool is None:
+            host.pool = Http2Pool(
+                self, host, self._tools.connections, self._http2_codec, self._http2_stats
+            )
+        return host.pool
 
     def release(self, connection: UpstreamConnection) -> None:
         """Take back a connection whose exchange is complete, for the next one or to close it."""
         now = self.sweep.clock.now
         bound = connection.host.removed or self.config.proxy_protocol is not None
-        if bound or self._is_worn(connection, now) or not connection.settle():
+        if bound or self.is_worn(connection, now) or not connection.settle():
             connection.close()
             return
         if connection.requests == 1:
@@ -157,7 +197,8 @@ class Cluster:
         if self.pending.active:
             self._waiting.unpark()
 
-    def _is_worn(self, connection: UpstreamConnection, now: float) -> bool:
+    def is_worn(self, connection: UpstreamConnection, now: float) -> bool:
+        """Count and tell whether a connection has served as much, or as long, as it may."""
         if connection.requests >= self._max_requests:
             self.stats.upstream_cx_max_requests.add()
             return True
@@ -191,7 +232,8 @@ class Cluster:
                 return True
         return False
 
-    async def _wait(self, until: float) -> None:
+    async def wait(self, until: float, lot: trio.lowlevel.ParkingLot) -> None:
+        """Wait in `lot` for a connection; raises UpstreamOverflow, UpstreamTimeout at `until`."""
         if not self.pending.admits:
             self.stats.upstream_rq_pending_overflow.add()
             raise UpstreamOverflow("too many requests wait for a connection")
@@ -199,7 +241,7 @@ class Cluster:
         self.stats.upstream_rq_pending_active.add()
         try:
             with self.pending.hold(), trio.move_on_at(until) as limit:
-                await self._waiting.park()
+                await lot.park()
             if limit.cancelled_caught:
                 raise PendingTimeout
         finally:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioproxy.errors import ConnectFailed, ProxyError, UpstreamTimeout
+from trioproxy.errors import ConnectFailed, UpstreamTimeout
 from trioproxy.reactor.epoll import IN, OUT
 from trioproxy.reactor.tls import TlsTransport
 from trioproxy.reactor.transport import Transport
+from trioproxy.upstream.bounded import Bounded
 
 if TYPE_CHECKING:
     from trioproxy.codec.proxy_protocol import Ends
@@ -21,33 +22,26 @@ if TYPE_CHECKING:
     from trioproxy.upstream.host import Host
 
 
-class UpstreamConnection:
-    """A transport to `host`; the sweep watches `when`, a time on Trio's clock in seconds.
+class UpstreamConnection(Bounded):
+    """A transport to `host`.
 
     While it is lent, `wait_until` bounds its waits by an error; idle in its pool it is closed.
     """
 
-    __slots__ = ("begun", "cluster", "error", "host", "idle", "requests", "transport", "when")
+    __slots__ = ("begun", "cluster", "host", "idle", "requests", "transport")
 
     def __init__(self, cluster: Cluster, host: Host, transport: Transport) -> None:
+        super().__init__(cluster.sweep)
         self.cluster = cluster
         self.host = host
         self.transport = transport
         self.requests = 0
         self.idle = False
-        self.error: type[ProxyError] = ProxyError
         self.begun = trio.current_time()
-        self.when = inf
 
     def __repr__(self) -> str:
         state = "idle" if self.idle else "closed" if self.transport.closed else "busy"
         return f"<UpstreamConnection {self.host.name} {state}, request count {self.requests}>"
-
-    def wait_until(self, when: float, error: type[ProxyError]) -> None:
-        """From `when` on, a task that waits for the host gets `error` raised (inf: never)."""
-        self.when = when
-        self.error = error
-        self.cluster.sweep.hurry(when)
 
     def turn(self) -> bool:
         """The reactor saw an event while it was idle: closed by its host, or told unasked."""
@@ -62,6 +56,12 @@ class UpstreamConnection:
             self.cluster.forget(self)
         else:
             self.transport.interrupt(self.error())
+
+    @property
+    def alpn(self) -> str | None:
+        """The protocol that the host and we have agreed on by TLS, if we did."""
+        transport = self.transport
+        return transport.alpn if isinstance(transport, TlsTransport) else None
 
     def settle(self) -> bool:
         """Look whether anything is left to read; returns whether the connection is clean."""
@@ -81,6 +81,12 @@ class UpstreamConnection:
                 self.remember()
                 self.transport.close()
             self.cluster.closed(self, active_rq=abort)
+
+    def end(self, *, active_rq: bool) -> None:
+        """Close without a reset, whatever was going on: the host has been told in its protocol."""
+        self.remember()
+        self.transport.close()
+        self.cluster.closed(self, active_rq=active_rq)
 
     def remember(self) -> None:
         """Keep its session for the next connection to the host, if it speaks TLS."""

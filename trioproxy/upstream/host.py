@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from trioproxy.stats.upstream import HostStats
     from trioproxy.upstream.connection import UpstreamConnection
+    from trioproxy.upstream.http2_pool import Http2Pool
     from trioproxy.upstream.member import Member
     from trioproxy.upstream.monitor import Monitor
 
@@ -19,18 +20,22 @@ class Host:
     """A member, what is in flight to it and the idle connections.
 
     `session` is one of TLS that may be resumed, with the context that it belongs to.
-    `removed`: it is none any more; connections to it end with what they are used for. `monitor` is
-    there where outliers are looked for.
+    `http2` tells whether it speaks that, None before anybody knows. `removed`: it is none any
+    more; connections to it end with what they are used for.
+    `monitor` is there where outliers are looked for.
     """
 
     __slots__ = (
         "active",
         "address",
         "healthy",
+        "http2",
         "idle",
         "member",
         "monitor",
         "name",
+        "pool",
+        "priority",
         "removed",
         "session",
         "stats",
@@ -39,6 +44,8 @@ class Host:
     def __init__(self, member: Member, stats: HostStats, monitor: Monitor | None = None) -> None:
         self.active = 0
         self.idle: list[UpstreamConnection] = []
+        self.pool: Http2Pool | None = None
+        self.http2: bool | None = None
         self.stats = stats
         self.monitor = monitor
         self.session: tuple[ssl.SSLContext, ssl.SSLSession] | None = None

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
-import trio  # noqa: TC002
+import trio
 
 from trioproxy.tls.secrets import Secrets, turnstile
 
 if TYPE_CHECKING:
     from random import Random
+
+    import trio
 
     from trioproxy.drain.sweep import Sweep
     from trioproxy.reactor.epoll import Reactor
@@ -26,12 +28,13 @@ Accuse: TypeAlias = Callable[[str, str, "EjectionType"], None]
 @attrs.frozen
 class ClusterTools:
     """The worker's reactor, sweep, statistics and chance, whom to tell of outliers, and what TLS
-    has in common."""
+    has in common; `connections` is the nursery of what outlives exchanges."""
 
     reactor: Reactor
     sweep: Sweep
     stats: Writer
     rng: Random
+    connections: trio.Nursery
     accuse: Accuse
     turnstile: trio.Semaphore = attrs.Factory(turnstile)
     secrets: Secrets = attrs.Factory(Secrets)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from trioproxy.codec.body import Length, decoder
 from trioproxy.codec.errors import MalformedMessage, TruncatedMessage
@@ -68,14 +68,59 @@ class WholeBody:
         return data
 
 
-class WireBody:
-    """Payload, decoded from a reader; iterate over it, or `read` until it is empty.
+class ArrivingBody:
+    """A body that may still be on its way; iterate over it, or `read` until it is empty.
 
-    `size` counts the payload so far. Where the peer ends or breaks it, `closed` or `malformed` is
-    raised. `before_wait`, if set, is called once, before the first wait for the peer.
+    `size` counts the payload so far. `before_wait`, if set, is called once, before the first wait
+    for the peer.
     """
 
-    __slots__ = ("_closed", "_decoder", "_malformed", "_reader", "before_wait", "size")
+    __slots__ = ("before_wait", "size")
+
+    def __init__(self) -> None:
+        self.before_wait: Callable[[], None] | None = None
+        self.size = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether all of it was read."""
+        raise NotImplementedError
+
+    @property
+    def left(self) -> int:
+        """How many bytes are still to come; 0 where only the end will tell."""
+        raise NotImplementedError
+
+    @property
+    def trailers(self) -> Headers:
+        """The fields behind it, complete once it is done."""
+        raise NotImplementedError
+
+    def available(self) -> bytes:
+        """Return the payload that is here already; raises ProxyError where it is malformed."""
+        raise NotImplementedError
+
+    async def read(self) -> bytes:
+        """Return some payload, empty at the end; raises ProxyError where it is cut or malformed."""
+        raise NotImplementedError
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        payload = await self.read()
+        if not payload:
+            raise StopAsyncIteration
+        return payload
+
+
+class WireBody(ArrivingBody):
+    """Payload of an HTTP/1 message, decoded from a reader.
+
+    Where the peer ends or breaks it, `closed` or `malformed` is raised.
+    """
+
+    __slots__ = ("_closed", "_decoder", "_malformed", "_reader")
 
     def __init__(
         self,
@@ -89,8 +134,7 @@ class WireBody:
         self._decoder = decoder
         self._closed = closed
         self._malformed = malformed
-        self.before_wait: Callable[[], None] | None = None
-        self.size = 0
+        super().__init__()
 
     def __repr__(self) -> str:
         return f"<WireBody {self.size} bytes{', done' if self.done else ''}>"
@@ -184,15 +228,6 @@ class WireBody:
         if decoder.done:
             self._reader.pending = decoder.rest
         self.size += len(payload)
-        return payload
-
-    def __aiter__(self) -> WireBody:
-        return self
-
-    async def __anext__(self) -> bytes:
-        payload = await self.read()
-        if not payload:
-            raise StopAsyncIteration
         return payload
 
 

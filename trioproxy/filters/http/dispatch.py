@@ -11,7 +11,7 @@ from trioproxy.errors import NoRoute, UpstreamError, UpstreamOverflow
 from trioproxy.filters.http.forward import Forwarding
 from trioproxy.filters.http.hedging import HedgedForwarding
 from trioproxy.filters.http.plan import Plan, Plans
-from trioproxy.filters.tunnel import Tunnel
+from trioproxy.filters.tunnel import SocketTunnel
 from trioproxy.wire.body import WholeBody
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Dispatch:
         exchange.record.cluster = cluster.name
         self._stats.rq_total.add()
         if plan.idle_timeout is not None:
-            exchange.connection.lifetime.stand(Stand.STREAM, plan.idle_timeout)
+            exchange.lifetime.stand(Stand.STREAM, plan.idle_timeout)
         if plan.changes:
             plan.change(exchange)
         try:
@@ -93,7 +93,7 @@ class Dispatch:
         exchange.record.upstream_host = host.name
         connection = await cluster.connect(host, client=exchange.connection.ends)
         try:
-            tunnel = Tunnel(connection, b"", self._tools.tunnel_idle_timeout)
+            tunnel = SocketTunnel(connection, b"", self._tools.tunnel_idle_timeout)
             await exchange.send(Response(status=200, reason="OK", bodiless=True), tunnel)
         except BaseException:
             connection.close(abort=True)

@@ -8,29 +8,35 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioproxy.codec.websocket import FrameTracker
 from trioproxy.errors import (
     ProxyError,
+    RequestRefused,
+    StaleConnection,
     TryTimeout,
     UpstreamError,
     UpstreamProtocolError,
     UpstreamReset,
     UpstreamTimeout,
+    first_of,
 )
-from trioproxy.filters.goodbye import Goodbye
-from trioproxy.filters.http.attempt import SAFE_TO_REPEAT, Attempt, StaleConnection
+from trioproxy.filters.grpc import timeout_of
+from trioproxy.filters.http.attempt import SAFE_TO_REPEAT
+from trioproxy.filters.http.attempt_http1 import Http1Attempt
+from trioproxy.filters.http.attempt_http2 import Http2Attempt
 from trioproxy.filters.http.upload import AnsweredEarly, Upload
-from trioproxy.filters.tunnel import Tunnel
 from trioproxy.upstream.lb import ANY
 
 if TYPE_CHECKING:
     from trioproxy.codec.messages import Response
     from trioproxy.filters.exchange import Exchange
+    from trioproxy.filters.http.attempt import Attempt
     from trioproxy.filters.http.plan import Plan
     from trioproxy.filters.http.tools import HttpTools
+    from trioproxy.upstream.bounded import Bounded
     from trioproxy.upstream.cluster import Cluster
-    from trioproxy.upstream.connection import UpstreamConnection
     from trioproxy.upstream.host import Host
+
+MOST_REPEATS = 3  # of a request that no host has looked at, however often they refuse it
 
 
 class Forwarding:
@@ -45,7 +51,9 @@ class Forwarding:
         "_deadline",
         "_exchange",
         "_plan",
+        "_repeats",
         "_retries",
+        "_timeout",
         "_tools",
         "_tried",
         "_upload",
@@ -58,12 +66,16 @@ class Forwarding:
         self._plan = plan
         self._tools = tools
         self._upload = Upload(exchange)
-        self._deadline = cluster.sweep.later(plan.timeout) if self._upload.done else inf
+        self._timeout = plan.timeout
+        if exchange.request.te_trailers:  # as a call by gRPC always has it
+            self._timeout = min(plan.timeout, timeout_of(exchange.request))
+        self._deadline = cluster.sweep.later(self._timeout) if self._upload.done else inf
         self._tried: list[Host] = []
         self._retries = 0
         self._wish = ANY
         if plan.wishes:
             self._wish = plan.wish(exchange, cluster, tools.worker.rng)
+        self._repeats = 0
 
     async def run(self) -> None:
         """Bring the response to the client; raises the ProxyError of the last attempt."""
@@ -84,31 +96,47 @@ class Forwarding:
         record.attempts += 1
         record.upstream_host = host.name
         try:
-            with Attempt(
-                self._exchange, self._cluster, host, self._upload, self._tools.codec, self._limit
-            ) as attempt:
+            while self._cluster.speaks_http2(host) is None:
+                await self._cluster.agree(host, self._deadline)
+            with self._begin(host) as attempt:
                 try:
                     await attempt.send(self._deadline)
                 except AnsweredEarly:
                     await self._duplex(attempt)
                     return True
                 response = await attempt.receive()
-                attempt.connection.when = inf
+                attempt.unlimit()
                 if self._replaces(response, host):
                     return False
                 await self._deliver(attempt, response)
                 return True
-        except StaleConnection:
-            self._cluster.drop_idle(host)  # where one is stale, so are the others
-            if not self._repeatable or self._exchange.request.method not in SAFE_TO_REPEAT:
-                raise
-            return await self._attempt(host)
         except UpstreamError as failure:
+            if self._unseen(failure, host):
+                return await self._attempt(host)
+            if isinstance(failure, StaleConnection):
+                raise
             record.upstream_failure = str(failure)
             self._count(host, failure)
             if not self._again(host, wanted=self._wants_after(failure)):
                 raise
             return False
+
+    def _begin(self, host: Host) -> Attempt:
+        exchange, cluster, upload = self._exchange, self._cluster, self._upload
+        if cluster.speaks_http2(host):
+            return Http2Attempt(exchange, cluster, host, upload, self._limit, self._tools)
+        return Http1Attempt(exchange, cluster, host, upload, self._limit, self._tools)
+
+    def _unseen(self, failure: UpstreamError, host: Host) -> bool:
+        """Whether to try again unasked: the host has not seen the request, or not looked at it."""
+        if isinstance(failure, StaleConnection):
+            self._cluster.drop_idle(host)  # where one is stale, so are the others
+            if self._exchange.request.method not in SAFE_TO_REPEAT:
+                return False
+        elif not isinstance(failure, RequestRefused):
+            return False
+        self._repeats += 1
+        return self._repeatable and self._repeats <= MOST_REPEATS
 
     def _replaces(self, response: Response, host: Host) -> bool:
         """Whether another try is to be made instead of passing this response on."""
@@ -125,9 +153,9 @@ class Forwarding:
         """Take the rest of the request up while the response already comes down."""
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._finish_upload, attempt)
+                nursery.start_soon(attempt.finish)
                 response = await attempt.receive()
-                attempt.connection.when = inf
+                attempt.unlimit()
                 await self._deliver(attempt, response)
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
@@ -136,22 +164,16 @@ class Forwarding:
                 raise
             raise first_of(failures) from None  # by itself: who cancelled us will do so again
 
-    async def _finish_upload(self, attempt: Attempt) -> None:
-        try:
-            await self._upload.finish(attempt.connection.transport, attempt.received)
-        except UpstreamReset:
-            return  # the host reads no more; whatever it answered is still there to be read
-
-    def _limit(self, connection: UpstreamConnection) -> None:
-        """Bound what is waited for on this connection, which is the response head in the end."""
+    def _limit(self, waiting: Bounded) -> None:
+        """Bound what is waited for at the host, which is the response head in the end."""
         plan = self._plan
         if self._deadline == inf:
-            self._deadline = self._cluster.sweep.later(plan.timeout)
-        connection.wait_until(self._deadline, UpstreamTimeout)
+            self._deadline = self._cluster.sweep.later(self._timeout)
+        waiting.wait_until(self._deadline, UpstreamTimeout)
         if plan.retry is not None and plan.retry.per_try_timeout is not None:
             until = self._cluster.sweep.later(plan.retry.per_try_timeout)
             if until < self._deadline:
-                connection.wait_until(until, TryTimeout)
+                waiting.wait_until(until, TryTimeout)
 
     async def _deliver(self, attempt: Attempt, response: Response) -> None:
         exchange, record = self._exchange, self._exchange.record
@@ -162,13 +184,7 @@ class Forwarding:
             return
         if not exchange.request.upgrade:
             raise UpstreamProtocolError("switches protocols though nobody asked it to")
-        held, attempt.reader.pending = attempt.reader.pending, b""
-        attempt.reader.received -= len(held)  # it is counted with what flows
-        code = self._tools.websocket_close_code
-        websocket = exchange.request.upgrade.lower() == "websocket"
-        goodbye = Goodbye(code, FrameTracker(), FrameTracker()) if websocket else None
-        tunnel = Tunnel(attempt.connection, held, self._tools.tunnel_idle_timeout, goodbye)
-        await exchange.send(response, tunnel)
+        await exchange.send(response, attempt.tunnel())
 
     @property
     def _repeatable(self) -> bool:
@@ -223,12 +239,3 @@ class Forwarding:
             stats.upstream_rq_rx_reset.add()
         elif isinstance(failure, UpstreamProtocolError):
             stats.upstream_cx_protocol_error.add()
-
-
-def first_of(failures: BaseExceptionGroup[ProxyError]) -> ProxyError:
-    """Return the failure that a nursery wrapped, the first one where there are several."""
-    found: BaseException = failures
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    assert isinstance(found, ProxyError)
-    return found

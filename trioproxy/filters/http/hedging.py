@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioproxy.errors import NoHealthyUpstream, ProxyError, UpstreamError, UpstreamTimeout
-from trioproxy.filters.http.forward import Forwarding, first_of
+from trioproxy.errors import (
+    NoHealthyUpstream,
+    ProxyError,
+    UpstreamError,
+    UpstreamTimeout,
+    first_of,
+)
+from trioproxy.filters.http.forward import Forwarding
 
 if TYPE_CHECKING:
     from trioproxy.codec.messages import Response
@@ -16,8 +22,8 @@ if TYPE_CHECKING:
     from trioproxy.filters.http.attempt import Attempt
     from trioproxy.filters.http.plan import Plan
     from trioproxy.filters.http.tools import HttpTools
+    from trioproxy.upstream.bounded import Bounded
     from trioproxy.upstream.cluster import Cluster
-    from trioproxy.upstream.connection import UpstreamConnection
     from trioproxy.upstream.host import Host
 
 
@@ -111,5 +117,5 @@ class HedgedForwarding(Forwarding):
     def _make_room(self) -> None:
         """Keep the places of earlier retries: they may be in flight still."""
 
-    def _limit(self, connection: UpstreamConnection) -> None:
-        connection.wait_until(self._deadline, UpstreamTimeout)
+    def _limit(self, waiting: Bounded) -> None:
+        waiting.wait_until(self._deadline, UpstreamTimeout)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trioproxy.codec.body import encode_chunk, encode_trailers
 from trioproxy.errors import UpstreamReset
 from trioproxy.reactor.epoll import IN, OUT
-from trioproxy.wire.body import WholeBody, WireBody
+from trioproxy.wire.body import ArrivingBody, WholeBody, WireBody
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable
@@ -35,23 +35,25 @@ class Upload:
     """
 
     __slots__ = (
-        "_body",
         "_chunked",
-        "_touch",
+        "_exchange",
         "_unsent",
         "_whole",
         "begun",
         "done",
         "first",
+        "rest",
+        "touch",
         "written",
     )
 
-    _touch: Callable[[], None]
+    touch: Callable[[], None]
+    _exchange: Exchange
 
     def __init__(self, exchange: Exchange) -> None:
         request, body = exchange.request, exchange.request_body
         self._unsent = memoryview(b"")
-        self._body: AsyncIterable[bytes] | None = None
+        self.rest: AsyncIterable[bytes] | None = None
         self.begun = False
         self.written = 0
         if type(body) is WholeBody:
@@ -62,14 +64,15 @@ class Upload:
             self._whole = len(self.first) <= REPLAY_SIZE
             self.done = True
             return
-        self._touch = exchange.connection.lifetime.touch
-        if not isinstance(body, WireBody):
+        self._exchange = exchange
+        self.touch = exchange.lifetime.touch
+        if not isinstance(body, ArrivingBody):
             request.content_length = None
             request.chunked = True
         self._chunked = request.chunked
         self.first = b""
         self._whole = self.done = False
-        self._body = body
+        self.rest = body
 
     @property
     def repeatable(self) -> bool:
@@ -84,13 +87,13 @@ class Upload:
     async def send(self, head: bytes, upstream: Transport, received: Received) -> None:
         """Send the head and the body to its end; raises AnsweredEarly, UpstreamReset."""
         self.begun = True
-        if not isinstance(self._body, WireBody):
-            await self._write(head + self.first, upstream, watch=self._body is not None)
-            if self._body is not None:
+        if not isinstance(self.rest, WireBody):
+            await self._write(head + self.first, upstream, watch=self.rest is not None)
+            if self.rest is not None:
                 raise AnsweredEarly  # a filter's body may wait for anything: leave it to `finish`
             return
-        await self._send_pieces(head, self._body, upstream, received)
-        await self._write_end(self._body, upstream)
+        await self._send_pieces(head, self.rest, upstream, received)
+        await self._write_end(upstream)
 
     async def _send_pieces(
         self, head: bytes, body: WireBody, upstream: Transport, received: Received
@@ -101,27 +104,27 @@ class Upload:
                 await self._write(data, upstream, watch=True, head=head)
                 head = b""
                 data = self._framed(await body.read())
-                self._touch()
+                self.touch()
         received()
         await self._write(data, upstream, watch=True, head=head)
 
     async def finish(self, upstream: Transport, received: Received) -> None:
         """Send what is left, whatever the upstream says meanwhile; raises UpstreamReset."""
-        if self.done or self._body is None:
+        if self.done or self.rest is None:
             return
         await self._write(self._unsent, upstream, watch=False)
-        async for piece in self._body:
-            self._touch()
+        async for piece in self.rest:
+            self.touch()
             await self._write(self._framed(piece), upstream, watch=False)
         received()
-        await self._write_end(self._body, upstream)
+        await self._write_end(upstream)
 
     def _framed(self, piece: bytes) -> bytes:
         return encode_chunk(piece) if self._chunked else piece
 
-    async def _write_end(self, body: AsyncIterable[bytes], upstream: Transport) -> None:
+    async def _write_end(self, upstream: Transport) -> None:
         if self._chunked:
-            trailers = body.trailers if isinstance(body, WireBody) else None
+            trailers = self._exchange.request_trailers
             await self._write(encode_trailers(trailers), upstream, watch=False)
         self.done = True
 

@@ -8,7 +8,8 @@ from trioproxy.config.access_log import AccessLog
 from trioproxy.config.client_certificate import THE_HASH, ClientCertificateDetails, Forwarding
 from trioproxy.config.drain import AS_ABOVE, Rungs
 from trioproxy.config.headers import UNCHANGED, HeaderOperations
-from trioproxy.config.marks import Count, Invalid, Later, Length, Name, OneOf, Range, Unique
+from trioproxy.config.http2 import DOWNSTREAM, Http2Options
+from trioproxy.config.marks import Count, Invalid, Length, Name, OneOf, Range, Unique
 from trioproxy.config.route import Route, VirtualHost
 from trioproxy.config.units import Bytes, Seconds
 from trioproxy.filters.http.router import Router
@@ -32,9 +33,11 @@ class HttpConnectionManager:
         Length(1),
         "In order; the last one answers: `router`",
     ] = (Router(),)
-    codec_type: Annotated[Literal["auto", "http1"], Later(("http2",)), "What clients may speak"] = (
-        "auto"
-    )
+    codec_type: Annotated[
+        Literal["auto", "http1", "http2"],
+        "What clients may speak; `auto`: HTTP/2 where they begin with its preface",
+    ] = "auto"
+    http2_options: Annotated[Http2Options, "For clients that speak HTTP/2"] = DOWNSTREAM
     idle_timeout: Annotated[Seconds, "Between two requests; 0: never"] = 3600.0
     request_headers_timeout: Annotated[Seconds, "For a request head to come in; 0: none"] = 10.0
     stream_idle_timeout: Annotated[

@@ -1,8 +1,8 @@
-"""Tasks that serve connections one after the other.
+"""Tasks that serve connections, or the streams of one, one after the other.
 
 To make a task with a cancel scope, and to end both, costs Trio as much as a small request does. So
-a task whose connection is over rests, and the next connection wakes it. As long as it is served, a
-connection has task and scope to itself; context variables that were set for another are gone.
+a task whose job is done rests, and the next one wakes it. As long as it is served, a connection
+has task and scope to itself; context variables that were set for another are gone.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ class Crew(Generic[Job]):
     """Tasks in `nursery`, of which each does `work` on a job, and then on another one.
 
     `work` is called with the job and with the scope that it is done in. A task whose scope was
-    cancelled ends; beyond RESTING that have nothing to do, so do others.
+    cancelled ends; beyond `most_resting` that have nothing to do, so do others.
     """
 
-    def __init__(self, nursery: trio.Nursery, work: Work[Job]) -> None:
+    def __init__(self, nursery: trio.Nursery, work: Work[Job], most_resting: int = RESTING) -> None:
         self._nursery = nursery
         self._work = work
+        self._most_resting = most_resting
         self._resting: list[Task] = []
         self._context = contextvars.copy_context()
 
@@ -55,7 +56,7 @@ class Crew(Generic[Job]):
         try:
             with trio.CancelScope() as scope:
                 await self._work(first.pop(), scope)  # who rests holds on to nothing
-                while len(self._resting) < RESTING and not scope.cancel_called:
+                while len(self._resting) < self._most_resting and not scope.cancel_called:
                     await self._work(await self._rest(), scope)
         except Exception:
             log.exception("a filter failed while its connection was ended")

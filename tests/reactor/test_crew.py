@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from trioproxy.listener.crew import RESTING, Crew
+from trioproxy.reactor.crew import RESTING, Crew
 
 if TYPE_CHECKING:
     from trio.lowlevel import Task

@@ -1,0 +1,168 @@
+"""The task of an HTTP/2 connection: it reads for all streams, and writes what they all have said.
+
+A stream's task never touches the socket. What it sends goes into the codec's buffer; the first one
+to do so wakes the connection's task, which comes in the next turn of the loop, behind every stream
+that ran in this one, and writes it all in one call. So eight streams that answer at the same time
+cost one system call and one wake-up, and frames never interleave.
+
+Where the kernel takes no more, the connection's task goes on reading: the peer may be waiting for
+its own window before it reads. Streams wait as soon as MOST_UNSENT has gathered.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+from trio.lowlevel import reschedule
+
+from trioproxy.reactor.epoll import IN, OUT, WOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trioproxy.codec.h2.connection import Connection
+    from trioproxy.codec.h2.events import Event
+    from trioproxy.reactor.transport import Transport
+
+READ_SIZE = 64 * 1024
+MOST_UNSENT = 128 * 1024
+RELAX_EVERY = 1.0  # seconds: what the codec's limits of floods are counted over
+
+
+class Multiplex:
+    """Drives `codec` on `transport`; what comes is handed to `handle`, event by event.
+
+    `received` and `sent` count bytes; `over` has the task end once all is written; `ended` tells
+    that the peer has closed, `heard` is set with whatever comes.
+    """
+
+    __slots__ = (
+        "_gathered",
+        "_handle",
+        "_relaxed",
+        "_room",
+        "_unsent",
+        "_woken",
+        "codec",
+        "ended",
+        "heard",
+        "over",
+        "received",
+        "sent",
+        "transport",
+    )
+
+    def __init__(
+        self, transport: Transport, codec: Connection, handle: Callable[[Event], None]
+    ) -> None:
+        self.transport = transport
+        self.codec = codec
+        self._handle = handle
+        self._unsent = memoryview(b"")
+        self._gathered = 0
+        self._room = trio.lowlevel.ParkingLot()
+        self._woken = False
+        self._relaxed = transport.reactor.now
+        self.received = 0
+        self.sent = 0
+        self.over = False
+        self.ended = False
+        self.heard = False
+
+    def __repr__(self) -> str:
+        return f"<Multiplex {self.codec.streams} streams, {len(self._unsent)} bytes unsent>"
+
+    @property
+    def clogged(self) -> bool:
+        """Whether the peer does not take what it was sent."""
+        return bool(self._unsent)
+
+    async def run(self, said: bytes = b"") -> None:
+        """Read, `said` first, and write; to the end of the connection or until `over`.
+
+        Raises OSError, and what the transport is interrupted by.
+        """
+        transport = self.transport
+        self._take(said)
+        while not self.ended:
+            self._write()
+            if self.over and not self._unsent:
+                return
+            if not self._woken:
+                await transport.park(IN | OUT if self._unsent else IN)
+            if transport.patience <= 0:
+                await transport.give_way()
+            if transport.ready & IN:
+                self._read()
+
+    def wake(self) -> None:
+        """Have what the codec was given written in the next turn."""
+        if not self._woken:
+            self._woken = True
+            if self.transport.waiter is not None:
+                reschedule(self.transport.unpark(), WOKEN)
+
+    def gather(self, count: int) -> bool:
+        """Note `count` bytes of payload that were given to the codec; whether to wait for room."""
+        self._gathered += count
+        self.wake()
+        return self._gathered > MOST_UNSENT
+
+    async def room(self) -> None:
+        """Return when what has gathered was written; also when the connection is over."""
+        await self._room.park()
+
+    def flush_nowait(self) -> None:
+        """Write what the kernel takes now: last words. An error means that nobody hears them."""
+        try:
+            self._write()
+        except OSError:
+            return
+
+    def forget(self) -> None:
+        """Let go of who has it: neither shall need a collector to be gone."""
+        self._handle = _ignore
+
+    def release(self) -> None:
+        """Let go of those who wait for room: there will be none."""
+        self._gathered = 0
+        self._room.unpark_all()
+
+    def _read(self) -> None:
+        data = self.transport.receive_nowait(READ_SIZE)
+        if data:
+            self.received += len(data)
+            self.heard = True
+            self._take(data)
+        elif data is not None:
+            self.ended = True
+
+    def _take(self, data: bytes) -> None:
+        now = self.transport.reactor.now
+        if now - self._relaxed >= RELAX_EVERY:
+            self._relaxed = now
+            self.codec.relax()
+        handle = self._handle
+        for event in self.codec.receive(data):
+            handle(event)
+
+    def _write(self) -> None:
+        self._woken = False
+        transport = self.transport
+        while True:
+            data = self._unsent or self.codec.data_to_send()
+            if not data:
+                break
+            sent = transport.send_nowait(data)
+            self.sent += sent
+            if sent < len(data):
+                self._unsent = memoryview(data)[sent:]
+                return
+            self._unsent = memoryview(b"")
+        if self._gathered:
+            self.release()
+
+
+def _ignore(_event: Event) -> None:
+    """Nobody is there to be told."""
