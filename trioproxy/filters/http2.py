@@ -38,6 +38,8 @@ class Http2Connection:
     `said` was read from the client before. `busy` tells that it ended in the middle of some.
     """
 
+    preface = b""  # of another version: this is the last one
+
     __slots__ = (
         "_crew",
         "_goodbye_said",
@@ -61,6 +63,7 @@ class Http2Connection:
         self.streams: dict[int, Http2Stream] = {}
         self.busy = False
         connection.protocol = "HTTP/2"
+        connection.transport.on_hangup = None  # whoever reads sees the end
         connection.lifetime.mover = self._stay
         connection.lifetime.spoken_to = self._spoken_to
         self._crew: Crew[Http2Stream] | None = None
@@ -75,8 +78,6 @@ class Http2Connection:
 
     def __repr__(self) -> str:
         return f"<Http2Connection {self.connection.id}, {len(self.streams)} streams>"
-
-    preface = b""
 
     async def serve(self) -> None:
         """Serve until either side has enough."""
