@@ -59,7 +59,13 @@ class Http2Connection:
         self.connection = connection
         self.manager = manager
         self.codec = ServerConnection(manager.http2_limits, manager.http2_codec)
-        self.multiplex = Multiplex(connection.transport, self.codec, self._handle)
+        self.multiplex = Multiplex(
+            connection.transport,
+            self.codec,
+            self._handle,
+            manager.stats.downstream_cx_rx_bytes_total,
+            manager.stats.downstream_cx_tx_bytes_total,
+        )
         self.streams: dict[int, Http2Stream] = {}
         self.busy = False
         connection.protocol = "HTTP/2"
@@ -104,8 +110,6 @@ class Http2Connection:
             self._say_why()
             await trio.lowlevel.checkpoint_if_cancelled()  # one will do for all of them
             raise
-        finally:
-            self._count_bytes()
 
     async def _run(self) -> None:
         keepalive = self._keepalive()
@@ -246,7 +250,6 @@ class Http2Connection:
         manager = self.manager
         del self.streams[stream.number]
         manager.http2_stats.streams_active.add(-1)
-        self._count_bytes()
         if self.streams:
             return
         if self._goodbye_said:
@@ -267,12 +270,6 @@ class Http2Connection:
             record.tls = self.connection.tls
             record.server_name = self.connection.server_name or None
         return record
-
-    def _count_bytes(self) -> None:
-        stats, multiplex = self.manager.stats, self.multiplex
-        stats.downstream_cx_rx_bytes_total.add(multiplex.received)
-        stats.downstream_cx_tx_bytes_total.add(multiplex.sent)
-        multiplex.received = multiplex.sent = 0
 
     def _say_why(self) -> None:
         """Its time is over: the last words are those that cost no wait."""

@@ -49,7 +49,14 @@ class Http2Upstream:
         self._pool = pool
         self.connection = connection
         self.codec = ClientConnection(pool.limits, pool.codec)
-        self.multiplex = Multiplex(connection.transport, self.codec, self._handle)
+        stats = pool.cluster.stats
+        self.multiplex = Multiplex(
+            connection.transport,
+            self.codec,
+            self._handle,
+            stats.upstream_cx_rx_bytes_total,
+            stats.upstream_cx_tx_bytes_total,
+        )
         self.streams: dict[int, UpstreamStream] = {}
         self.introduced = False
         self.parting = False
@@ -96,7 +103,6 @@ class Http2Upstream:
             self._pool.stats.goaway_sent.add()
             self.codec.goaway()
             self.multiplex.flush_nowait()
-        self._count_bytes()
         self.connection.end(active_rq=busy)
         self.multiplex.forget()
 
@@ -136,19 +142,12 @@ class Http2Upstream:
         self.connection.sweep.timed.discard(stream.bound)
         stream.bound.forget()
         self._pool.stats.streams_active.add(-1)
-        self._count_bytes()
         if self._pool.is_worn(self.connection):
             self.part()
         if not self.streams:
             self.connection.when = self._pool.idle_until()
             self._close_if_done()
         self._pool.has_room()
-
-    def _count_bytes(self) -> None:
-        stats, multiplex = self._pool.cluster.stats, self.multiplex
-        stats.upstream_cx_rx_bytes_total.add(multiplex.received)
-        stats.upstream_cx_tx_bytes_total.add(multiplex.sent)
-        multiplex.received = multiplex.sent = 0
 
     def _handle(self, event: events.Event) -> None:
         """Have the task that an event is for take note of it."""
