@@ -104,6 +104,7 @@ def add_load(parser: argparse.ArgumentParser) -> None:
         ("http2_rate", "RATE", "times a second that each asks four things"),
         ("transfer", "S", "duration of downloads and uploads; 0: none"),
         ("tcp", "N", "TCP sessions"),
+        ("half_closed", "N", "TCP sessions of which one side has said all"),
         ("websockets", "N", "WebSocket sessions"),
         ("session_gap", "S", "seconds between two messages of a session"),
     ):

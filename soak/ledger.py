@@ -26,11 +26,12 @@ class Kind(enum.StrEnum):
     DOWNLOAD = "downloads"
     UPLOAD = "uploads"
     TCP = "TCP sessions"
+    HALF_CLOSED = "half-closed sessions"
     WEBSOCKET = "WebSockets"
 
 
 ASKING = (Kind.NEW, Kind.BUSY, Kind.SLEEPY, Kind.IDLE, Kind.HTTP2)
-SESSIONS = (Kind.TCP, Kind.WEBSOCKET)
+SESSIONS = (Kind.TCP, Kind.HALF_CLOSED, Kind.WEBSOCKET)
 
 
 class Outcome(enum.StrEnum):

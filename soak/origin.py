@@ -7,6 +7,7 @@ ends, so that it never outlives who started it.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import socket
 from functools import partial
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 SMALL_BODY = b"hello, world\n"
 DOWNLOAD_PIECES = 200
 INTACT = b"intact"
+LISTENING, TALKING = b"from now on I only listen\n", b"from now on I only talk\n"
+RECITED_BYTES = 64
+RECITED_GAP = 0.05  # seconds
 
 
 def answer(body: bytes) -> bytes:
@@ -84,9 +88,31 @@ async def echo_frames(peer: Peer) -> None:
 
 
 async def echo(peer: Peer) -> None:
-    """Send every byte back."""
-    while True:
-        await peer.send_all(await peer.receive())
+    """Send every byte back, unless the first ones say that only one side is to talk."""
+    first = await peer.receive()
+    if first == LISTENING:
+        await recite(peer)
+    elif first == TALKING:
+        peer.finish()
+        await hear(peer)
+    else:
+        await peer.send_all(first)
+        while True:
+            await peer.send_all(await peer.receive())
+
+
+async def recite(peer: Peer) -> None:
+    """Send the pattern to somebody who says no more."""
+    for position in itertools.count(0, RECITED_BYTES):
+        await peer.send_all(stretch(position, RECITED_BYTES))
+        await trio.sleep(RECITED_GAP)
+
+
+async def hear(peer: Peer) -> None:
+    """Hear the pattern from somebody who is told nothing; hang up where it goes wrong."""
+    track = Track()
+    while track.follow(await peer.receive()):
+        pass
 
 
 async def accept(listener: socket.socket, handle: Callable[[Peer], Awaitable[None]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -64,6 +65,11 @@ class Peer:
                 await trio.lowlevel.wait_writable(self._sock)
             except OSError as error:
                 raise Ended(describe(error)) from None
+
+    def finish(self) -> None:
+        """Say no more, but listen."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
 
     async def receive(self) -> bytes:
         """Return what comes next, never nothing; raises Ended."""
@@ -150,3 +156,8 @@ async def open_socket(port: int) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+async def connect(port: int) -> Peer:
+    """Connect to a loopback port in plaintext; raises Wrong where that is refused."""
+    return Peer(await open_socket(port))

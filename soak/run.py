@@ -16,6 +16,7 @@ import trio
 
 from benchmarks.origin import free_ports
 from soak.clients import NewConnections, busy, seldom
+from soak.half_closed import HalfClosed
 from soak.http2 import clients as http2_clients
 from soak.instance import Instance, SoakError, Untouched
 from soak.ledger import SESSIONS, Kind, Ledger, Phase, Restart
@@ -53,6 +54,7 @@ class Plan:
     http2_rate: float = 5
     transfer: float = 6
     tcp: int = 6
+    half_closed: int = 6
     websockets: int = 6
     session_gap: float = 0.05
     calm: float = 1
@@ -136,6 +138,12 @@ class Run:
                 (Kind.WEBSOCKET, plan.websockets, ports.http),
             )
             for _ in range(count)
+        ]
+        self._sessions += [
+            HalfClosed(
+                ports.echo, ledger, Kind.HALF_CLOSED, plan.session_gap, talks=bool(number % 2)
+            )
+            for number in range(plan.half_closed)
         ]
 
     def start_clients(self, clients: trio.Nursery) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+import soak.peer
 from soak.peer import PIECE, Ended, Peer, describe, open_socket
 
 if TYPE_CHECKING:
@@ -86,10 +87,9 @@ class SecurePeer(Peer):
 
 async def connect(port: int) -> Peer:
     """Connect to a loopback port, and shake hands if it is one of TLS; raises Trouble."""
-    sock = await open_socket(port)
     if not isinstance(port, TlsPort):
-        return Peer(sock)
-    peer = SecurePeer(sock)
+        return await soak.peer.connect(port)
+    peer = SecurePeer(await open_socket(port))
     try:
         await peer.shake_hands()
     except BaseException:

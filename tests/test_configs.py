@@ -343,7 +343,7 @@ async def test_polite() -> None:
     """A transaction that is under way is finished, then the client is told goodbye."""
     async with example("polite") as proxy, await proxy.connect() as stream:
         await stream.send_all(b"BEGIN\r\nfirst\r\n")
-        proxy.plane.drain(Cause.RESTART, 0, 90, immediate=True)
+        proxy.drain(Cause.RESTART, 90, time=0)
         await trio.testing.wait_all_tasks_blocked(0.05)
         await stream.send_all(b"second\r\nCOMMIT\r\n")
         heard = b"".join([data async for data in stream])
@@ -354,7 +354,7 @@ async def test_polite_to_who_waits_for_nothing() -> None:
     async with example("polite") as proxy, await proxy.connect() as stream:
         await stream.send_all(b"BEGIN\nCOMMIT\nBEG")
         await until(stream, b"250 committed 0\r\n")
-        proxy.plane.drain(Cause.RESTART, 0, 90, immediate=True)
+        proxy.drain(Cause.RESTART, 90, time=0)
         assert b"".join([data async for data in stream]).startswith(b"221 ")
 
 

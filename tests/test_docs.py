@@ -73,6 +73,7 @@ def options_of(program: str) -> frozenset[str]:
         "trioproxy-hot-restarter": [["scripts/hot_restarter.py"]],
         "scripts/bench": [["-m", "benchmarks"]],
         "scripts/soak": [["-m", "soak"]],
+        "scripts/leaving": [["-m", "benchmarks.leaving"]],
     }
     if program not in commands:
         return frozenset(OPTION.findall((ROOT / program).read_text()))
@@ -86,7 +87,7 @@ def help_of(command: list[str]) -> str:
 
 @cache
 def all_options() -> frozenset[str]:
-    scripts = [f"scripts/{name}" for name in ("bench", "soak", "check", "quickstart")]
+    scripts = [f"scripts/{name}" for name in ("bench", "soak", "leaving", "check", "quickstart")]
     programs = ["trioproxy", "trioproxy-hot-restarter", *scripts]
     return frozenset().union(*map(options_of, programs))
 

@@ -12,7 +12,7 @@ from benchmarks.plot import text
 from trioproxy.drain.policy import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from benchmarks.leaving.ramp import Ramp
 
@@ -99,7 +99,7 @@ def svg(ramps: Mapping[str, Ramp]) -> str:
     )
 
 
-def legend() -> Sequence[str]:
+def legend() -> list[str]:
     """What the curves mean."""
     parts = [
         text(16, 24, "How many are told to leave, and closed, by which part of the drain time")

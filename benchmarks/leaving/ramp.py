@@ -12,7 +12,8 @@ import trio
 from benchmarks.origin import free_ports
 from benchmarks.process import BenchError, running, wait_until
 from soak.clients import GET
-from soak.peer import Ended, connect
+from soak.peer import Ended
+from soak.secure import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -107,7 +107,7 @@ async def held(port: int, count: int) -> AsyncIterator[trio.Process]:
         start = partial(trio.run_process, command, stdout=subprocess.PIPE)
         clients: trio.Process = await nursery.start(start)
         assert clients.stdout
-        said = b""
+        said: bytes | bytearray = b""
         with trio.move_on_after(PATIENCE):
             said = await clients.stdout.receive_some()
         if said != b"held\n":

@@ -22,19 +22,9 @@ if TYPE_CHECKING:
     Say = Callable[[str], None]
 
 RESTARTS = 5
-NOBODY = Plan(
-    restarts=RESTARTS,
-    workers=(2,),
-    rate=0,
-    busy=0,
-    sleepy=0,
-    idle=0,
-    transfer=0,
-    tcp=0,
-    websockets=0,
-)
-PAIRS = attrs.evolve(NOBODY, tcp=1000, session_gap=0.5)
-ASKING = attrs.evolve(NOBODY, busy=1000, busy_rate=1e6)
+NOBODY = Plan(rate=0, busy=0, sleepy=0, idle=0, transfer=0, tcp=0, half_closed=0, websockets=0)
+PAIRS = attrs.evolve(NOBODY, restarts=RESTARTS, workers=(2,), tcp=1000, session_gap=0.5)
+ASKING = attrs.evolve(NOBODY, restarts=RESTARTS, workers=(2,), busy=1000, busy_rate=1e6)
 HELD = 10_000
 RAMP_SECONDS, RAMP_CLIENTS = 40.0, 250
 

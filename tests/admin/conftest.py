@@ -70,7 +70,6 @@ class FakeInstance:
     addresses: dict[str, Address] = attrs.field(factory=dict)
     log_levels: dict[str, str] = attrs.field(factory=dict)
     memberships: dict[str, Membership] = attrs.field(factory=dict)
-    rates: dict[tuple[str, str], tuple[float, float]] = attrs.field(factory=dict)
     missing: dict[str, str] = attrs.field(factory=dict)
     told: list[str] = attrs.field(factory=list)
     too_late: str = ""
@@ -95,7 +94,9 @@ class FakeInstance:
         )
         return [
             Progress(self.epoch, "serving", (Listening("web", open=2), Listening("db"))),
-            Progress(self.epoch - 1, "draining", (web, Listening("db")), 1500, self.standing),
+            Progress(
+                self.epoch - 1, "draining", (web, Listening("db")), 1500, 290, 2, self.standing
+            ),
         ]
 
     async def close_connection(self, epoch: int, worker: int, number: int) -> None:
@@ -119,9 +120,6 @@ class FakeInstance:
         if self.too_late:
             raise TooLate(self.too_late)
         self.told.append("cancel drain")
-
-    def success_rates(self, cluster: str, key: str) -> tuple[float, float]:
-        return self.rates.get((cluster, key), (-1.0, -1.0))
 
     def unready(self) -> dict[str, str]:
         return self.missing

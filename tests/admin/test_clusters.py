@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
+from trioproxy.clusters.success_rates import Comparison
+from trioproxy.config.outlier_detection import OutlierDetection
 from trioproxy.stats.upstream import HostStats
 from trioproxy.upstream.member import (
     DEGRADED_EDS_HEALTH,
@@ -121,7 +124,8 @@ def flawed(instance: FakeInstance) -> Membership:
     app.mark("10.0.0.1:80", FAILED_ACTIVE_HC, "timeout")
     app.mark("10.0.0.1:80", FAILED_OUTLIER_CHECK, "5 consecutive 5xx")
     app.fail("app.yaml:3:1: expected an address")
-    instance.rates["app", "10.0.0.1:80"] = 87.5, 100.0
+    app.success_rates = Comparison({"10.0.0.1:80": 87.5})
+    app.local_success_rates = Comparison({"10.0.0.1:80": 100.0})
     return app
 
 
@@ -188,3 +192,36 @@ async def test_filter(client: httpx.AsyncClient, format: str) -> None:  # noqa: 
     text = (await client.get(f"/clusters?filter=^p&format={format}")).text
     assert "pg" in text
     assert "app" not in text
+
+
+@pytest.fixture
+def compared(instance: FakeInstance) -> Membership:
+    """A cluster where outliers are looked for, one of whose hosts had requests enough."""
+    app = instance.memberships["app"]
+    app.config = attrs.evolve(app.config, outlier_detection=OutlierDetection())
+    app.success_rates = Comparison({"127.0.0.1:8080": 99.5}, mean=97.25, least=90.0)
+    return app
+
+
+async def test_how_hosts_compare(client: httpx.AsyncClient, compared: Membership) -> None:
+    """A85."""
+    lines = (await client.get("/clusters?filter=app")).text.splitlines()
+    assert lines[1:5] == [
+        "app::outlier::success_rate_average::97.25",
+        "app::outlier::local_origin_success_rate_average::-1",
+        "app::outlier::success_rate_ejection_threshold::90",
+        "app::outlier::local_origin_success_rate_ejection_threshold::-1",
+    ]
+    assert "app::127.0.0.1:8080::success_rate::99.5" in lines
+    assert "app::127.0.0.1:8081::success_rate::-1" in lines
+
+
+async def test_how_hosts_compare_in_json(client: httpx.AsyncClient, compared: Membership) -> None:
+    """A85: what was not measured is left out."""
+    (app,) = (await client.get("/clusters?format=json&filter=app")).json()["cluster_statuses"]
+    assert app["success_rate_ejection_threshold"] == {"value": 90.0}
+    assert "local_origin_success_rate_ejection_threshold" not in app
+    one, other = app["host_statuses"]
+    assert one["success_rate"] == {"value": 99.5}
+    assert "local_origin_success_rate" not in one
+    assert "success_rate" not in other

@@ -28,7 +28,7 @@ async def test_in_words(client: httpx.AsyncClient) -> None:
         "web 2 0 0 0 - -",
         "db 0 0 0 0 - -",
         "epoch 2 draining",
-        "1,200 of 1,500 left, next in 4 s, last in 30 s",
+        "1,200 of 1,500 left, 290 moved, 2 declined, next in 4 s, last in 30 s",
         "web 1,200 7 3 1 4 s 30 s",
         "HTTP/1.1 1,193 notice 1,190, idle 3",
         "WebSocket 7 life 7",

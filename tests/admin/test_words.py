@@ -70,7 +70,7 @@ def test_how_many_are_left_and_until_when() -> None:
     db = Listening("db", open=200, next=2.0, last=900.0)
     assert left(Progress(1, "serving", (web, db))) == ""
     assert (
-        left(Progress(1, "draining", (web, db), 1500))
-        == "1,200 of 1,500 left, next in 2 s, last in 15 min 0 s"
+        left(Progress(1, "draining", (web, db), 1500, moved=290))
+        == "1,200 of 1,500 left, 290 moved, 0 declined, next in 2 s, last in 15 min 0 s"
     )
     assert left(Progress(1, "draining", (Listening("web", open=3),), 2)) == "3 of 3 left"

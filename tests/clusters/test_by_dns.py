@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 from name_server import NameServer, open_name_server
 
-from trioproxy.clusters.by_dns import AddressOfTheDay, EveryAddress
+from trioproxy.clusters.by_dns import LogicalFinder, StrictFinder
 from trioproxy.clusters.finding import DiscoveryFailed
 from trioproxy.clusters.resolver import Resolver
 from trioproxy.config.discovery import LogicalDns, StrictDns
@@ -32,14 +32,14 @@ async def test_every_address_is_a_host(server: NameServer, resolver: Resolver) -
     app.test. 30 A 127.0.0.1
     app.test. 9 AAAA ::1
     """
-    found = await EveryAddress(StrictDns("app.test:80", lookup_family="all"), resolver)()
+    found = await StrictFinder(StrictDns("app.test:80", lookup_family="all"), resolver)()
     addresses = ["127.0.0.1:80", "127.0.0.2:80", "[::1]:80"]
     assert found.members == tuple(Member(each, hostname="app.test") for each in addresses)
     assert found.holds == 9
 
 
 async def test_no_such_name_is_no_hosts(resolver: Resolver) -> None:
-    found = await EveryAddress(StrictDns("app.test:80"), resolver)()
+    found = await StrictFinder(StrictDns("app.test:80"), resolver)()
     assert (found.members, found.holds) == ((), None)
 
 
@@ -51,7 +51,7 @@ async def test_services_have_weights_and_priorities(server: NameServer, resolver
     a.test. 7 A 127.0.0.1
     b.test. 30 A 127.0.0.3
     """
-    found = await EveryAddress(StrictDns(srv="_app._tcp.test"), resolver)()
+    found = await StrictFinder(StrictDns(srv="_app._tcp.test"), resolver)()
     assert found.members == (
         Member("127.0.0.1:8081", 5, "a.test", priority=0),
         Member("127.0.0.2:8081", 5, "a.test", priority=0),
@@ -64,7 +64,7 @@ async def test_a_service_whose_target_cannot_be_told_is_a_failure(
     server: NameServer, resolver: Resolver
 ) -> None:
     server.records = "_app._tcp.test. 60 SRV 20 0 8082 a.test."
-    find = EveryAddress(StrictDns(srv="_app._tcp.test"), resolver)
+    find = StrictFinder(StrictDns(srv="_app._tcp.test"), resolver)
     assert (await find()).members == ()
     server.failing = {"A"}
     with pytest.raises(DiscoveryFailed, match="no server could answer"):
@@ -72,7 +72,7 @@ async def test_a_service_whose_target_cannot_be_told_is_a_failure(
 
 
 async def test_the_address_of_the_day(server: NameServer, resolver: Resolver) -> None:
-    find = AddressOfTheDay(LogicalDns("app.test:80"), resolver)
+    find = LogicalFinder(LogicalDns("app.test:80"), resolver)
     with pytest.raises(DiscoveryFailed, match=r"DNS: app\.test has no address"):
         await find()
     server.records = "app.test. 30 A 127.0.0.1"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-import ssl
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,11 +9,14 @@ import trio
 from planes import open_upstream
 
 from trioproxy.clusters import by_http
-from trioproxy.clusters.by_http import Polled
+from trioproxy.clusters.by_http import UrlFinder
 from trioproxy.clusters.finding import DiscoveryFailed
 from trioproxy.config.discovery import PolledUrl
 
 if TYPE_CHECKING:
+    import ssl
+
+    from certificates import Authority
     from planes import Handler
 
 LISTED = json.dumps({"endpoints": ["127.0.0.1:1", {"address": "127.0.0.1:2", "weight": 2}]})
@@ -39,7 +42,7 @@ async def test_what_is_asked_and_what_is_found() -> None:
     handle, heads = answering(ok())
     async with open_upstream(handle) as port:
         url = f"http://127.0.0.1:{port}/v1/app?near=me"
-        found = await Polled(PolledUrl(url, headers={"X-Token": "s3cret"}))()
+        found = await UrlFinder(PolledUrl(url, headers={"X-Token": "s3cret"}))()
     assert [(each.address, each.weight) for each in found.members] == [
         ("127.0.0.1:1", 1),
         ("127.0.0.1:2", 2),
@@ -53,8 +56,8 @@ async def test_what_is_asked_and_what_is_found() -> None:
 async def test_what_did_not_change_is_not_told_again() -> None:
     handle, heads = answering(ok(headers='etag: "7"\r\n'), "HTTP/1.1 304 Not Modified\r\n\r\n")
     async with open_upstream(handle) as port:
-        polled = Polled(PolledUrl(f"http://127.0.0.1:{port}"))
-        first, second = await polled(), await polled()
+        find = UrlFinder(PolledUrl(f"http://127.0.0.1:{port}"))
+        first, second = await find(), await find()
     assert len(first.members) == 2
     assert first == second
     assert "if-none-match" not in heads[0].lower()
@@ -77,14 +80,14 @@ async def test_what_is_no_answer(answer: str, reason: str, monkeypatch: pytest.M
     handle, _ = answering(answer)
     async with open_upstream(handle) as port:
         with pytest.raises(DiscoveryFailed, match=reason):
-            await Polled(PolledUrl(f"http://127.0.0.1:{port}/"))()
+            await UrlFinder(PolledUrl(f"http://127.0.0.1:{port}/"))()
 
 
 async def test_a_query_may_be_a_secret() -> None:
     handle, _ = answering("HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n")
     async with open_upstream(handle) as port:
         with pytest.raises(DiscoveryFailed) as failure:
-            await Polled(PolledUrl(f"http://127.0.0.1:{port}/app?token=s3cret"))()
+            await UrlFinder(PolledUrl(f"http://127.0.0.1:{port}/app?token=s3cret"))()
     assert str(failure.value) == f"http://127.0.0.1:{port}/app: status 403"
 
 
@@ -92,7 +95,7 @@ async def test_nobody_there() -> None:
     async with open_upstream(answering()[0]) as port:
         pass
     with pytest.raises(DiscoveryFailed, match=f"http://127.0.0.1:{port}/: .*onnect"):
-        await Polled(PolledUrl(f"http://127.0.0.1:{port}/"))()
+        await UrlFinder(PolledUrl(f"http://127.0.0.1:{port}/"))()
 
 
 async def test_an_answer_that_does_not_come() -> None:
@@ -101,23 +104,50 @@ async def test_an_answer_that_does_not_come() -> None:
 
     async with open_upstream(say_nothing) as port:
         with pytest.raises(DiscoveryFailed, match="no answer in time"):
-            await Polled(PolledUrl(f"http://127.0.0.1:{port}/", timeout=0.05))()
+            await UrlFinder(PolledUrl(f"http://127.0.0.1:{port}/", timeout=0.05))()
 
 
-async def test_a_certificate_that_nobody_vouches_for() -> None:
-    listeners = await trio.open_ssl_over_tcp_listeners(
-        0, ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), host="127.0.0.1"
-    )
+async def serve_over_tls(
+    context: ssl.SSLContext,
+    *,
+    task_status: trio.TaskStatus[list[trio.SSLListener[trio.SocketStream]]],
+) -> None:
+    """Give everybody the same answer."""
+
+    async def serve(stream: trio.SSLStream[trio.SocketStream]) -> None:
+        async with stream:
+            with suppress(trio.BrokenResourceError):
+                await stream.receive_some()
+                await stream.send_all(ok().encode())
+
+    listeners = await trio.open_ssl_over_tcp_listeners(0, context, host="127.0.0.1")
+    await trio.serve_listeners(serve, listeners, task_status=task_status)
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "reason"),
+    [
+        ("127.0.0.1", True, ""),
+        ("127.0.0.9", True, "certificate verify failed: IP address mismatch"),
+        ("127.0.0.1", False, "certificate verify failed: unable to get local issuer"),
+    ],
+)
+async def test_whom_it_believes_over_tls(
+    name: str,
+    reason: str,
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+    nursery: trio.Nursery,
+    *,
+    known: bool,
+) -> None:
+    if known:
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.path))
+    listeners = await nursery.start(serve_over_tls, authority.server(authority.issue(name)))
     port = listeners[0].transport_listener.socket.getsockname()[1]
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(serve_one_tls, listeners[0])
-        with pytest.raises(DiscoveryFailed, match=r"(?i)ssl|handshake|alert"):
-            await Polled(PolledUrl(f"https://127.0.0.1:{port}/"))()
-    await listeners[0].aclose()
-
-
-async def serve_one_tls(listener: trio.SSLListener[trio.SocketStream]) -> None:
-    stream = await listener.accept()
-    with pytest.raises(trio.BrokenResourceError):
-        await stream.do_handshake()
-    await stream.aclose()
+    find = UrlFinder(PolledUrl(f"https://127.0.0.1:{port}/"))
+    if reason:
+        with pytest.raises(DiscoveryFailed, match=reason):
+            await find()
+    else:
+        assert len((await find()).members) == 2

@@ -19,7 +19,7 @@ from trioproxy.clusters.probe import CheckFailed, Failure, HungUp
 from trioproxy.config.address import Address
 from trioproxy.config.cluster import Cluster
 from trioproxy.config.endpoint import Endpoint
-from trioproxy.config.health_check import HealthCheck, HttpCheck
+from trioproxy.config.health_check import ActiveHealthCheck, HttpCheck
 from trioproxy.upstream.member import FAILED_ACTIVE_HC, PENDING_ACTIVE_HC, Member
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from trioproxy.stats.writer import Writer
 
 A, B, C = "127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"
-CHECK = HealthCheck(http=HttpCheck("/"), interval=10.0, interval_jitter_percent=0.0)
+CHECK = ActiveHealthCheck(http=HttpCheck("/"), interval=10.0, interval_jitter_percent=0.0)
 ILL = CheckFailed(Failure.ACTIVE, "status 500", decisive=True)
 
 
@@ -91,7 +91,7 @@ Begin = "Callable[..., Case]"
 async def begin(writer: Writer, nursery: trio.Nursery) -> Begin:
     """Return what begins to check hosts at these addresses."""
 
-    def start(*addresses: str, check: HealthCheck = CHECK) -> Case:
+    def start(*addresses: str, check: ActiveHealthCheck = CHECK) -> Case:
         endpoints = tuple(Endpoint(Address.parse(each)) for each in addresses)
         cluster = Cluster("app", endpoints, health_checks=(check,))
         membership = Membership(cluster, writer, Changes(), checked=True)
@@ -147,6 +147,20 @@ async def test_without_traffic_it_waits_longer(autojump_clock: MockClock, begin:
     case.hosts.traffic = True
     await trio.sleep(70)
     assert case.hosts.times(A) == [0, 60, 120, 130]
+
+
+async def test_who_is_missing_is_looked_for_without_traffic(
+    autojump_clock: MockClock, begin: Begin
+) -> None:
+    """The start may be waiting for it."""
+    case = begin(A, B)
+    case.hosts.traffic = False
+    case.hosts.ill = {A: ILL, B: ILL}
+    await trio.sleep(25)
+    assert case.hosts.times(A) == case.hosts.times(B) == [0, 10, 20]
+    del case.hosts.ill[A]
+    await trio.sleep(100)
+    assert case.hosts.times(A) == [0, 10, 20, 30, 40, 100]  # passed twice, and one is enough
 
 
 async def test_health_changes_at_the_thresholds(autojump_clock: MockClock, begin: Begin) -> None:

@@ -98,6 +98,7 @@ async def test_what_is_not_http() -> None:
     failed = await failure(UP, b"+PONG\r\n\r\n")
     assert failed.kind is Failure.NETWORK
     assert str(failed).startswith("not HTTP: ")
+    assert len(str(await failure(UP, b"x" * 1000 + b"\r\n\r\n"))) == 100
     assert not isinstance(failed, HungUp)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 import trio
 import trio.testing
@@ -10,13 +11,15 @@ from trioproxy.clusters.manager import ClusterManager
 from trioproxy.config.address import Address
 from trioproxy.config.cluster import Cluster
 from trioproxy.config.endpoint import Endpoint
-from trioproxy.upstream.member import FAILED_ACTIVE_HC, Member
+from trioproxy.config.health_check import ActiveHealthCheck, TcpCheck
+from trioproxy.upstream.member import FAILED_ACTIVE_HC, PENDING_ACTIVE_HC, Member
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trioproxy.clusters.watch import WatchTools
 
+NEVER = ActiveHealthCheck(tcp=TcpCheck(), initial_jitter=1e9)
 A, B = "127.0.0.1:1", "127.0.0.1:2"
 
 
@@ -44,7 +47,7 @@ def workers() -> Workers:
 async def test_workers_know_what_is_configured(
     workers: Workers, tools: WatchTools, nursery: trio.Nursery
 ) -> None:
-    manager = ClusterManager([static("app", A)], workers.tell, tools)
+    manager = ClusterManager([static("app", A)], workers.tell, tools, {})
     nursery.start_soon(manager.run)
     await manager.wait_ready()
     await trio.testing.wait_all_tasks_blocked()
@@ -54,7 +57,7 @@ async def test_workers_know_what_is_configured(
 async def test_workers_are_told_what_changes(
     workers: Workers, tools: WatchTools, nursery: trio.Nursery
 ) -> None:
-    manager = ClusterManager([static("app", A, B), static("db", A)], workers.tell, tools)
+    manager = ClusterManager([static("app", A, B), static("db", A)], workers.tell, tools, {})
     nursery.start_soon(manager.run)
     manager.memberships["app"].mark(A, FAILED_ACTIVE_HC, "timeout")
     await trio.testing.wait_all_tasks_blocked()
@@ -66,7 +69,7 @@ async def test_while_workers_do_not_listen_only_the_last_news_waits(
     workers: Workers, tools: WatchTools, nursery: trio.Nursery
 ) -> None:
     workers.listening = trio.Event()
-    manager = ClusterManager([static("app", A)], workers.tell, tools)
+    manager = ClusterManager([static("app", A)], workers.tell, tools, {})
     nursery.start_soon(manager.run)
     for port in range(2, 6):
         manager.memberships["app"].replace([Member(f"127.0.0.1:{port}")])
@@ -84,7 +87,7 @@ async def test_many_verdicts_are_told_in_a_few(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     hosts = [f"127.0.0.1:{port}" for port in range(1, 101)]
-    manager = ClusterManager([static("app", *hosts)], workers.tell, tools)
+    manager = ClusterManager([static("app", *hosts)], workers.tell, tools, {})
     nursery.start_soon(manager.run)
     for host in hosts:
         manager.memberships["app"].mark(host, FAILED_ACTIVE_HC, "timeout")
@@ -100,13 +103,28 @@ async def test_who_is_too_busy_is_told_again(
     nursery: trio.Nursery,
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    manager = ClusterManager([static("app", A)], workers.tell, tools)
+    manager = ClusterManager([static("app", A)], workers.tell, tools, {})
     nursery.start_soon(manager.run)
     workers.deaf = 2
     manager.memberships["app"].replace([Member(B)])
     assert manager.unready()
     await manager.wait_ready()
     assert workers.told == 3 * [("app", (Member(B),))]
+
+
+async def test_what_a_next_generation_may_begin_with(
+    workers: Workers, tools: WatchTools, nursery: trio.Nursery
+) -> None:
+    checked = attrs.evolve(static("app", A, B), health_checks=(NEVER,))
+    manager = ClusterManager([checked, static("db", A)], workers.tell, tools, {})
+    assert manager.healthy() == {"app": ()}
+    for flag in (FAILED_ACTIVE_HC, PENDING_ACTIVE_HC):
+        manager.memberships["app"].clear(A, flag)
+    manager.memberships["app"].clear(B, PENDING_ACTIVE_HC)
+    assert manager.healthy() == {"app": (A,)}
+    child = ClusterManager([checked], workers.tell, tools, manager.healthy())
+    assert [each.healthy for each in child.memberships["app"].members] == [True, False]
+    assert child.unready()  # all the same
 
 
 def static(name: str, *addresses: str) -> Cluster:

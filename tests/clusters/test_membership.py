@@ -126,10 +126,22 @@ def test_what_could_not_be_found_again_stays(
     assert caplog.messages == [
         "cluster app: no such name; it has no hosts yet",
         "cluster app: discovery works again",
-        f"cluster app: 2 hosts; came: {A}, {B}",
-        "cluster app: timeout; its 2 hosts stay",
+        f"cluster app: hosts: 2; came: {A}, {B}",
+        "cluster app: timeout; its hosts stay",
         "cluster app: discovery works again",
     ]
+
+
+def test_a_list_that_cannot_be_told_to_the_workers_changes_nothing(
+    membership: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    membership.replace(members(A))
+    monkeypatch.setattr("trioproxy.clusters.membership.LARGEST_LIST", 100)
+    membership.replace(members(*(f"10.0.0.{n}:80" for n in range(12))))
+    assert addresses(membership) == [A]
+    assert membership.failure.startswith("a list of 12 hosts in 3")
+    membership.replace(members(A, B))
+    assert (addresses(membership), membership.failure) == ([A, B], "")
 
 
 def test_who_left_is_remembered_for_a_while(
@@ -156,10 +168,20 @@ def test_who_comes_and_goes_is_a_line_of_the_log(
     membership.replace(members(*(f"10.0.0.{n}:80" for n in range(12))))
     listed = ", ".join(f"10.0.0.{n}:80" for n in range(10))
     assert caplog.messages == [
-        f"cluster app: 2 hosts; came: {A}, {B}",
-        f"cluster app: 2 hosts; came: {C}; left: {A}; changed: {B}",
-        f"cluster app: 12 hosts; came: {listed}, and 2 more; left: {B}, {C}",
+        f"cluster app: hosts: 2; came: {A}, {B}",
+        f"cluster app: hosts: 2; came: {C}; left: {A}; changed: {B}",
+        f"cluster app: hosts: 12; came: {listed}, and 2 more; left: {B}, {C}",
     ]
+
+
+def test_that_a_logical_host_moves_is_no_news(
+    membership: Membership, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for address in (A, B, C):
+        membership.replace([Member(address, logical="app.test:80")])
+    assert caplog.messages == ["cluster app: hosts: 1; came: app.test:80"]
+    assert addresses(membership) == [C]
 
 
 def test_what_is_counted(membership: Membership, reader: Reader) -> None:
@@ -180,3 +202,21 @@ def test_what_is_counted(membership: Membership, reader: Reader) -> None:
         "cluster.app.update_empty": 1,
         "cluster.app.update_failure": 1,
     }.items() <= named.items()
+
+
+def test_who_is_trusted_is_sent_requests_until_it_is_checked(writer: Writer) -> None:
+    membership = Membership(DISCOVERED, writer, Changes(), checked=True, trusted=[A])
+    membership.replace([Member(A), Member(B)])
+    assert [each.flags for each in membership.members] == [
+        (PENDING_ACTIVE_HC,),
+        (FAILED_ACTIVE_HC, PENDING_ACTIVE_HC),
+    ]
+    assert [each.healthy for each in membership.members] == [True, False]
+
+
+def test_trust_is_for_the_first_hosts_alone(writer: Writer) -> None:
+    """Who comes later, or returns, may have changed."""
+    membership = Membership(DISCOVERED, writer, Changes(), checked=True, trusted=[A])
+    membership.replace([Member(B)])
+    membership.replace([Member(A)])
+    assert [each.healthy for each in membership.members] == [False]

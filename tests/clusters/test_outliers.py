@@ -14,7 +14,8 @@ from trioproxy.clusters.changes import Changes
 from trioproxy.clusters.ejector import Ejector
 from trioproxy.clusters.event_log import EventLog
 from trioproxy.clusters.membership import Membership
-from trioproxy.clusters.outliers import NOT_KNOWN, Outliers
+from trioproxy.clusters.outliers import Outliers
+from trioproxy.clusters.success_rates import Comparison
 from trioproxy.clusters.tallies import Tallies
 from trioproxy.config.address import Address
 from trioproxy.config.cluster import Cluster
@@ -111,7 +112,7 @@ async def test_who_does_far_worse_than_others_is_ejected(
         "cluster_average_success_rate": 92,
         "cluster_success_rate_ejection_threshold": 56,
     }
-    assert case.outliers.success_rates == {A: 50, **dict.fromkeys(OTHERS, 100)}
+    assert case.membership.success_rates.rates == {A: 50, **dict.fromkeys(OTHERS, 100)}
 
 
 async def test_only_what_was_counted_within_the_interval_is_compared(
@@ -123,7 +124,7 @@ async def test_only_what_was_counted_within_the_interval_is_compared(
     workers.count(A, 0, 40)
     await trio.sleep(10)
     assert case.ejected() == []
-    assert case.outliers.success_rates == {}
+    assert case.membership.success_rates == Comparison()
 
 
 async def test_too_few_hosts_are_not_compared(
@@ -163,9 +164,7 @@ async def test_what_is_of_local_origin_is_compared_on_its_own(
     await trio.sleep(10.5)
     assert case.ejected() == [A]
     assert json.loads(case.events[0])["type"] == "SUCCESS_RATE_LOCAL_ORIGIN"
-    assert case.outliers.local_success_rates[A] == 60
-    assert case.outliers.rates(A) == (100, 60)
-    assert case.outliers.rates("127.0.0.1:99") == (NOT_KNOWN, NOT_KNOWN)
+    assert case.membership.local_success_rates.rates[A] == 60
 
 
 async def test_a_newcomer_is_not_judged_by_what_was_before(
@@ -189,7 +188,7 @@ async def test_who_is_ejected_is_not_compared(
     workers.count(A, 50, 50)
     case.outliers.accuse(A, EjectionType.CONSECUTIVE_5XX)
     await trio.sleep(10.5)
-    assert A not in case.outliers.success_rates
+    assert A not in case.membership.success_rates.rates
     assert len(case.events) == 1
 
 

@@ -16,18 +16,18 @@ from upstreams import Deaf, refusing
 from trioproxy.clusters.probe import CheckFailed, Failure, Probe
 from trioproxy.clusters.tcp_dialogue import TcpDialogue
 from trioproxy.config.address import Address
-from trioproxy.config.health_check import HealthCheck, Payload, TcpCheck
+from trioproxy.config.health_check import ActiveHealthCheck, Payload, TcpCheck
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
 PING = TcpCheck(send=Payload("ping"), receive=(Payload("pong"),))
-CHECK = HealthCheck(tcp=PING, timeout=60.0)
+CHECK = ActiveHealthCheck(tcp=PING, timeout=60.0)
 RESET = struct.pack("ii", 1, 0)
 
 
-def probe(address: str, check: HealthCheck = CHECK) -> closing[Probe]:
+def probe(address: str, check: ActiveHealthCheck = CHECK) -> closing[Probe]:
     assert check.tcp is not None
     return closing(Probe(Address.parse(address), check, TcpDialogue(check.tcp)))
 
@@ -65,7 +65,7 @@ def host() -> Host:
     return Host()
 
 
-async def failure(address: str, check: HealthCheck = CHECK) -> CheckFailed:
+async def failure(address: str, check: ActiveHealthCheck = CHECK) -> CheckFailed:
     with probe(address, check) as probing, pytest.raises(CheckFailed) as failed:
         await probing.check()
     return failed.value

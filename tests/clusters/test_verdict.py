@@ -7,12 +7,12 @@ import attrs
 import pytest
 
 from trioproxy.clusters.verdict import Change, Verdict
-from trioproxy.config.health_check import HealthCheck, TcpCheck
+from trioproxy.config.health_check import ActiveHealthCheck, TcpCheck
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CHECK = HealthCheck(tcp=TcpCheck(), interval_jitter_percent=0.0)
+CHECK = ActiveHealthCheck(tcp=TcpCheck(), interval_jitter_percent=0.0)
 TWO_THREE = attrs.evolve(CHECK, healthy_threshold=2, unhealthy_threshold=3)
 RNG = random.Random(1)
 
@@ -78,7 +78,7 @@ INTERVALS = attrs.evolve(
 )
 
 
-def pauses(check: HealthCheck, marks: str, *, traffic: bool) -> Sequence[float]:
+def pauses(check: ActiveHealthCheck, marks: str, *, traffic: bool) -> Sequence[float]:
     verdict, found = Verdict(check), []
     for mark in marks:
         history(verdict, mark)

@@ -7,7 +7,13 @@ import pytest
 from trioproxy.config.address import Address
 from trioproxy.config.cluster import Cluster
 from trioproxy.config.endpoint import Endpoint
-from trioproxy.config.health_check import HealthCheck, HttpCheck, Payload, StatusRange, TcpCheck
+from trioproxy.config.health_check import (
+    ActiveHealthCheck,
+    HttpCheck,
+    Payload,
+    StatusRange,
+    TcpCheck,
+)
 from trioproxy.config.loader import load
 from trioproxy.config.marks import Invalid
 from trioproxy.config.problems import ConfigError
@@ -18,7 +24,7 @@ if TYPE_CHECKING:
 CLUSTERS = "clusters: [{name: a, endpoints: ['127.0.0.1:80'], %s}]"
 
 
-def read(check: str, registry: Registry) -> HealthCheck:
+def read(check: str, registry: Registry) -> ActiveHealthCheck:
     config = load(None, CLUSTERS % f"health_checks: [{check}]", registry).config
     return config.clusters[0].health_checks[0]
 
@@ -56,7 +62,10 @@ def test_a_range_ends_before_its_end(known: StatusRange, status: int, expected: 
     [
         ("{}", "expected one of http, tcp"),
         ("{tcp: {}, http: {path: /}}", "http and tcp exclude each other"),
-        ("{http: {path: up}}", "expected a path that starts with /, found 'up'"),
+        ("{http: {path: /ü}}", "expected a path such as /healthz"),
+        ("{http: {path: /, host: 'a b'}}", "expected a host such as app.example"),
+        ('{tcp: {send: ""}}', "expected at least one byte"),
+        ("{http: {path: up}}", "expected a path such as /healthz"),
         ("{tcp: {}, interval: 0s}", "interval is 0"),
         ("{tcp: {}, timeout: 0}", "timeout is 0"),
         ("{tcp: {send: {hex: abc}}}", "expected hexadecimal digits, found 'abc'"),
@@ -72,8 +81,16 @@ def test_what_cannot_be_meant_is_refused(check: str, mistake: str, registry: Reg
 
 
 def test_a_cluster_has_one_check() -> None:
-    check = HealthCheck(tcp=TcpCheck())
+    check = ActiveHealthCheck(tcp=TcpCheck())
     endpoints = (Endpoint(Address.parse("127.0.0.1:80")),)
     assert Cluster("a", endpoints, health_checks=(check,))
     with pytest.raises(Invalid, match="one health check at most"):
         Cluster("a", endpoints, health_checks=(check, check))
+
+
+def test_a_name_that_is_no_host_needs_one() -> None:
+    endpoints = (Endpoint(Address.parse("127.0.0.1:80")),)
+    named = ActiveHealthCheck(http=HttpCheck("/", host="app"))
+    assert Cluster("my app", endpoints, health_checks=(named,))
+    with pytest.raises(Invalid, match="needs a host"):
+        Cluster("my app", endpoints, health_checks=(ActiveHealthCheck(http=HttpCheck("/")),))

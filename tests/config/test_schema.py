@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 
 from trioproxy.config.document import parse
 from trioproxy.config.fields import fields_of
 from trioproxy.config.nodes import plain
-from trioproxy.config.registry import Registry
+from trioproxy.config.reference import collect
+from trioproxy.config.registry import KINDS
 from trioproxy.config.schema import schema
-from trioproxy.config.server import Drain
+from trioproxy.config.server import Config, Drain
+from trioproxy.filters.registry import REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from trioproxy.config.registry import Registry
 
 TYPES = {
     "object": dict,
@@ -143,11 +146,12 @@ def test_a_default_is_what_a_file_would_say(root: dict[str, Any]) -> None:
     assert list(drain["properties"]) == list(fields_of(Drain))
 
 
-def test_classes_of_the_same_name_are_told_apart(registry: Registry) -> None:
-    namesake = type("Endpoint", (registry.http["answer"],), {"__annotations__": {}})
-    filters = Registry(registry.network, {**registry.http, "endpoint": attrs.frozen(namesake)})
-    root = schema(filters)
-    text = "clusters: [{name: a, endpoints: [{address: 127.0.0.1:1, weight: 2}]}]"
-    assert faults(plain(parse(text, "text")), root, root) == []
-    text = WITH_HTTP_FILTERS.format("[endpoint: {}]")
-    assert faults(plain(parse(text, "text")), root, root) == []
+def test_no_two_classes_share_a_name() -> None:
+    """By it a definition is found, and in the reference a section."""
+    parts: dict[type, str] = {}
+    collect(Config, "", parts)
+    for kind in KINDS:
+        for part in REGISTRY.of(kind).values():
+            collect(part, "", parts)
+    names = Counter(part.__name__ for part in parts)
+    assert [name for name, times in names.items() if times > 1] == []

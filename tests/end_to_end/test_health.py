@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 RETRY = {
     "on": ["connect_failure", "reset", "5xx", "per_try_timeout"],
     "attempts": 5,
-    "per_try_timeout": "300ms",
+    "per_try_timeout": "600ms",
     "backoff": {"base": "1ms", "max": "5ms"},
 }
 CHECK = {
     "http": {"path": "/up"},
     "interval": "20ms",
     "no_traffic_interval": "20ms",
-    "timeout": "300ms",
+    "timeout": "500ms",
 }
 RESET = struct.pack("ii", 1, 0)
 
@@ -98,7 +98,7 @@ async def hang(stream: trio.SocketStream, head: bytes, body: bytes) -> None:
 
 
 async def be_slow(stream: trio.SocketStream, head: bytes, body: bytes) -> None:
-    await trio.sleep(0.6)
+    await trio.sleep(1)
     await well(stream, head, body)
 
 
@@ -121,8 +121,8 @@ async def babble(stream: trio.SocketStream, head: bytes, body: bytes) -> None:
 @pytest.mark.parametrize(
     ("mood", "reason"),
     [
-        (hang, "no answer in 0.3 s"),
-        (be_slow, "no answer in 0.3 s"),
+        (hang, "no answer in 0.5 s"),
+        (be_slow, "no answer in 0.5 s"),
         (reset, "connection reset by peer"),
         (fail, "status 500"),
         (babble, "not HTTP: "),
@@ -198,9 +198,9 @@ async def test_without_traffic_nobody_is_in_a_hurry(site: Site) -> None:
     """Until somebody connects to the cluster, in whichever worker."""
     async with open_flock() as flock:
         await flock.rise(1)
-        check = CHECK | {"no_traffic_interval": "1s"}
+        check = CHECK | {"no_traffic_interval": "2s"}
         instance = await serve(site, app(flock, 1, health_checks=[check]))
-        assert counter(instance, "health_check.attempt") == 1
+        assert counter(instance, "health_check.attempt") <= 2
         async with open_crowd(instance.ports["web"]) as crowd:
             await crowd.sees(1)
             await until(lambda: counter(instance, "health_check.attempt") >= 10)
@@ -213,7 +213,7 @@ async def test_a_host_that_answers_with_errors_is_ejected_for_all_workers(site: 
         await (well if b"/up" in head else fail)(stream, head, body)
 
     detection = {
-        "base_ejection_time": "500ms",
+        "base_ejection_time": "3s",
         "interval": "50ms",
         "successful_active_health_check_uneject_host": False,
         "event_log_path": "outliers.log",
@@ -225,7 +225,7 @@ async def test_a_host_that_answers_with_errors_is_ejected_for_all_workers(site: 
         async with open_crowd(instance.ports["web"]) as crowd:
             await crowd.sees(1, 2)
             flock.moods[2] = fail_requests
-            await wait_for(instance, f"{flock.name(2)} is ejected for 0.5 s: consecutive 5xx")
+            await wait_for(instance, f"{flock.name(2)} is ejected for 3 s: consecutive 5xx")
             assert await flags(instance, flock.name(2)) == "/failed_outlier_check"
             await crowd.sees(1)
             del flock.moods[2]
@@ -253,7 +253,7 @@ async def test_a_child_whose_hosts_are_never_healthy(site: Site) -> None:
             visitor.wait_seen("one")
     last = child.log[-1]
     assert "not ready in 1 s: cluster app: 0 of 2 hosts healthy, 1 needed: " in last
-    assert f"{flock.name(1)} (no answer in 0.3 s)" in last
+    assert f"{flock.name(1)} (no answer in 0.5 s)" in last
     assert f"{flock.name(2)} (status 500)" in last
     assert visitor.failures == []
     assert visitor.seen.keys() == {"one"}
@@ -274,6 +274,31 @@ async def test_a_hot_restart_waits_for_the_first_healthy_host(site: Site) -> Non
             del flock.moods[2]
             await wait_for(child, "epoch 1: serving")
             await crowd.sees(2)
+        assert crowd.failures == []
+
+
+async def test_a_child_begins_with_what_its_parent_knows(site: Site) -> None:
+    """A cluster that the start does not wait for is served from the first request on."""
+
+    async def check_slowly(stream: trio.SocketStream, head: bytes, body: bytes) -> None:
+        if b"/up" in head:
+            await trio.sleep(2)
+        await well(stream, head, body)
+
+    check = {"http": {"path": "/up"}, "timeout": "10s", "interval": "1h"}
+    async with open_flock() as flock:
+        await flock.rise(1)
+        parent = await serve(site, app(flock, 1, health_checks=[check], required=False))
+        await until(lambda: counter(parent, "health_check.success") == 1)
+        async with open_crowd(parent.ports["web"]) as crowd:
+            await crowd.sees(1)
+            flock.moods[1] = check_slowly
+            child = site.start(1)
+            await wait_for(child, "epoch 1: serving")
+            assert await flags(child, flock.name(1)) == "/pending_active_hc"
+            await crowd.sees(1)
+            await until(lambda: counter(child, "health_check.success") == 2)
+            assert await flags(child, flock.name(1)) == "healthy"
         assert crowd.failures == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import selectors
 import signal
 import socket
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from instances import PATIENCE
-from sites import a_site, get, web
+from sites import a_site, get, post, web
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +51,26 @@ def test_a_request_that_meets_the_close_is_answered(site: Site) -> None:
         assert b"\r\nconnection: close\r\n" in answer
         sleeper.close()
     assert parent.wait_gone() == 0
+
+
+def test_they_are_closed_one_after_the_other(site: Site) -> None:
+    """A63: 40 that are told at once to leave at once take 2 s, whichever worker has them."""
+    site.configure(web(), drain={"time": "0s", "strategy": "immediate", "max_per_second": 20})
+    proxy = site.serve()
+    sleepers = [asleep(proxy.ports["web"]) for _ in range(40)]
+    assert post(proxy.ports["admin"], "/drain_listeners") == (200, "OK\n")
+    ends = []
+    with selectors.DefaultSelector() as selector:
+        for sleeper in sleepers:
+            selector.register(sleeper, selectors.EVENT_READ)
+        while selector.get_map():
+            for key, _ in selector.select(PATIENCE):
+                ends.append(time.monotonic())
+                selector.unregister(key.fileobj)
+    assert ends[-1] - ends[0] > 1.0
+    for sleeper in sleepers:
+        assert sleeper.recv(1) == b""
+        sleeper.close()
 
 
 def wait_until_told(child: Instance) -> None:

@@ -15,7 +15,7 @@ from programs import run
 from scripted import ScriptedChild
 from sites import Unfinished, a_site, get, post, web
 
-from trioproxy.restart.protocol import Hello, Refused
+from trioproxy.restart.protocol import Hello, Refused, Terminate
 from trioproxy.stats.layout import LAYOUT_VERSION
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def test_each_start_is_remembered_by_all_that_follow(site: Site) -> None:
-    """A72: those that failed, too, with the reason; a stranger's words are not among them."""
+    """A72: those that failed, too, with the reason; who never said Hello is not among them."""
     first = site.serve()
     expected = [(0, "started")]
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -61,6 +61,8 @@ def test_each_start_is_remembered_by_all_that_follow(site: Site) -> None:
         assert site.start(1).wait_gone() == 1
         expected += [(1, f"gave up: other: cannot bind {address}: Address already in use")]
     site.configure(web())
+    with ScriptedChild(site) as child:
+        child.ask(Terminate(), Refused)
     with ScriptedChild(site) as child:
         child.ask(Hello(7, 60.0, LAYOUT_VERSION), Refused)
         expected += [(1, "refused: epoch 7 cannot follow epoch 0")]

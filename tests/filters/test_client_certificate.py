@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
+import trio
+from dialogue import PATIENCE
 from secure import secured, terms
 from serving import http
 
@@ -15,7 +18,7 @@ from trioproxy.filters.client_certificate import escaped, printable, quoted
 
 if TYPE_CHECKING:
     from certificates import Authority, Pair
-    from serving import Serving
+    from serving import Proxy, Serving
 
 CLAIM = b"Hash=00"
 REQUEST = b"GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-client-cert: " + CLAIM + b"\r\n\r\n"
@@ -85,3 +88,46 @@ def test_what_has_a_meaning_is_escaped() -> None:
     assert quoted("plain") == "plain"
     assert quoted('a="b"') == '"a=\\"b\\""'
     assert printable("a\r\nb") == "ab"
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_session_that_is_resumed_has_its_certificate(
+    serving: Serving, authority: Authority, version: ssl.TLSVersion
+) -> None:
+    pair = authority.issue("client.org")
+    tls = terms(authority.issue("example.org"), f"trusted_ca: {authority.path}")
+    context = authority.client(pair)
+    context.maximum_version = version
+    manager = "forward_client_cert_details: sanitize_set,"
+    async with serving(http(manager, listener=tls)) as proxy:
+        session: ssl.SSLSession | None = None
+        for resumed in (False, True):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(answer, proxy, digest(pair))
+                session = await trio.to_thread.run_sync(
+                    ask_resuming, proxy.addresses["web"], context, session, resumed
+                )
+
+
+async def answer(proxy: Proxy, expected: bytes) -> None:
+    """Be the upstream of one connection, and look at what it is told."""
+    origin = await proxy.origin.accept()
+    assert b"x-forwarded-client-cert: " + expected in await origin.head()
+    await origin.say(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n")
+
+
+def ask_resuming(
+    address: tuple[str, int],
+    context: ssl.SSLContext,
+    session: ssl.SSLSession | None,
+    resumed: bool,
+) -> ssl.SSLSession | None:
+    """Ask over a session; returns the one that may be resumed next."""
+    with (
+        socket.create_connection(address, PATIENCE) as sock,
+        context.wrap_socket(sock, server_hostname="example.org", session=session) as secure,
+    ):
+        secure.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        assert secure.recv(1000).startswith(b"HTTP/1.1 204 ")
+        assert secure.session_reused == resumed
+        return secure.session

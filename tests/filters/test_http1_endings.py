@@ -34,7 +34,7 @@ async def test_a_request_that_meets_the_idle_close_is_answered(serving: Serving)
         talk = "client >> GET / HTTP/1.1 | host: a | \n client << HTTP/1.1 204 No Content |"
         await proxy.play(talk)
         await proxy.quiet()
-        (lifetime,) = proxy.plane._lifetimes()
+        (lifetime,) = proxy.plane._listeners["web"].living
         (await proxy.party("client")).say_at_once(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
         lifetime.expire()
         await proxy.play("client << HTTP/1.1 204 No Content |")

@@ -117,6 +117,7 @@ async def test_it_is_counted_where_it_begins_and_where_it_ends(serving: Serving)
     async with generations(serving) as (old, new):
         await old.play(TALK)
         await move(old, new)
+        assert old.plane.report()["offers"] == {"moved": 1, "declined": 0}
         assert old.counted(LISTENER) == {
             "downstream_cx_total": 1,
             "downstream_cx_handed_over": 1,

@@ -39,24 +39,32 @@ async def listening(handle: Callable[[Peer], Awaitable[None]]) -> AsyncIterator[
 
 
 async def relay(
-    peer: Peer, port: int, spoil: Callable[[bytes], bytes] = bytes, first: bytes = b""
+    peer: Peer,
+    port: int,
+    spoil: Callable[[bytes], bytes] = bytes,
+    first: bytes = b"",
+    forth: Callable[[bytes], bytes] = bytes,
 ) -> None:
-    """Pass everything to the port, and what comes back through `spoil`, until either side ends."""
+    """Pass everything to the port through `forth`, and what comes back through `spoil`."""
     with await connect(port) as origin:
         await origin.send_all(first)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(pump, peer, origin, bytes, nursery.cancel_scope)
+            nursery.start_soon(pump, peer, origin, forth, nursery.cancel_scope)
             nursery.start_soon(pump, origin, peer, spoil, nursery.cancel_scope)
 
 
 async def pump(
     source: Peer, sink: Peer, spoil: Callable[[bytes], bytes], both: trio.CancelScope
 ) -> None:
-    """Move bytes one way; the end of it is the end of both ways."""
-    with contextlib.suppress(Trouble):
+    """Move bytes one way, and pass their end on; trouble is the end of both ways."""
+    try:
         while True:
             await sink.send_all(spoil(await source.receive()))
-    both.cancel()
+    except Trouble as trouble:
+        if str(trouble) == "EOF":
+            sink.finish()
+        else:
+            both.cancel()
 
 
 async def serve(peer: Peer, port: int, generation: bytes) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from soak import __main__ as command
 from soak import instance
-from soak.ledger import Kind
+from soak.ledger import SESSIONS, Kind
 from soak.run import Plan, soak
 from soak.systems import RESTARTER, SYSTEMS, Ports, Scene, System, Times
 
@@ -26,7 +26,10 @@ HERE = Path(__file__).parent
 LOSSY = System(
     HERE / "lossy.conf", lambda: Path(sys.executable), f"{HERE}/lossy.py {{config}} {{workers}}"
 )
-LOAD = "--rate 100 --busy 4 --sleepy 2 --idle 2 --transfer 0.7 --tcp 2 --websockets 2 --calm 0.1"
+LOAD = (
+    "--rate 100 --busy 4 --sleepy 2 --idle 2 --transfer 0.7 --tcp 2 --half-closed 2"
+    " --websockets 2 --calm 0.1"
+)
 TIMES = "--restarts 1 --drain-time-s 0 --parent-shutdown-time-s 0"
 
 
@@ -71,13 +74,14 @@ def test_a_lossy_proxy_is_caught_with_every_kind_of_client(
         Kind.DOWNLOAD: "failed",
         Kind.UPLOAD: "failed",
         Kind.TCP: "closed without notice",
+        Kind.HALF_CLOSED: "closed without notice",
         Kind.WEBSOCKET: "closed without notice",
     }.items():
         assert figures["outcomes"][kind][outcome] >= 2, kind
     assert figures["outcomes"][Kind.NEW]["answered"]
     (restart,) = figures["restarts"]
     assert restart["workers"] == [1, 2]
-    assert restart["survived"] == {Kind.TCP: [0, 2], Kind.WEBSOCKET: [0, 2]}
+    assert restart["survived"] == {kind: [0, 2] for kind in SESSIONS}
     assert restart["ready"] > 0
     assert restart["commanded"] < restart["serving"] <= restart["gone"]
     assert figures["failures"] == []
@@ -89,7 +93,8 @@ def test_trioproxy_restarts_without_a_loss(main: Callable[..., Any]) -> None:
     """A20, A21, A22, A52: equal, fewer and more workers; `scripts/soak` does more of it."""
     status, figures = main(
         "--concurrency 2,2,1 --restarts 3 --rate 400 --busy 48 --sleepy 16 --idle 0"
-        " --transfer 2 --tcp 0 --websockets 0 --drain-time-s 5 --parent-shutdown-time-s 8"
+        " --transfer 2 --tcp 0 --half-closed 0 --websockets 0"
+        " --drain-time-s 5 --parent-shutdown-time-s 8"
     )
     assert (figures["losses"], figures["failures"]) == ([], [])
     assert [restart["workers"] for restart in figures["restarts"]] == [[2, 2], [2, 1], [1, 2]]
@@ -117,7 +122,9 @@ async def test_a_restart_that_fails_is_a_loss_and_ends_the_run(
     """Without workers the lossy proxy finds its configuration wrong."""
     monkeypatch.setattr(instance, "START_TIMEOUT", 2.0)
     said: list[str] = []
-    load = Plan(rate=50, busy=0, sleepy=0, idle=0, transfer=0, tcp=0, websockets=0, calm=0)
+    load = Plan(
+        rate=50, busy=0, sleepy=0, idle=0, transfer=0, tcp=0, half_closed=0, websockets=0, calm=0
+    )
     plan = attrs.evolve(load, restarts=3, workers=(1, 0))
     ledger = await soak(plan, LOSSY, tmp_path, said.append)
     assert ledger.restarts == []

@@ -10,6 +10,7 @@ import trio
 from lossy import listening, pump, relay
 
 from soak.frames import Opcode, frame
+from soak.half_closed import HalfClosed
 from soak.ledger import Kind, Ledger, Outcome
 from soak.origin import SMALL_BODY, answer, echo, serve_http
 from soak.peer import Ended, Peer
@@ -61,6 +62,23 @@ async def test_a_session_sees_each_wrong_byte(
     assert outcome is Outcome.FAILED
     assert detail.startswith(("wrong bytes after ", "a frame that nobody sent"))
     assert ledger.counts[kind, Outcome.ANSWERED] >= 3
+
+
+@pytest.mark.parametrize("spoil", [cut, *FAULTS.values()], ids=["cut", *FAULTS])
+@pytest.mark.parametrize("talks", [False, True])
+async def test_a_half_closed_session_sees_each_wrong_byte(
+    ledger: Ledger, spoil: Callable[[bytes], bytes], *, talks: bool
+) -> None:
+    """The first piece says which half is closed; of wrong bytes who listens there hangs up."""
+    way = {"forth" if talks else "spoil": Fault(5, spoil)}
+    async with (
+        listening(echo) as origin,
+        listening(partial(relay, port=origin, **way)) as port,
+    ):
+        session = HalfClosed(port, ledger, Kind.HALF_CLOSED, gap=0.001, talks=talks)
+        outcome, _ = await session.use()
+    assert outcome in {Outcome.CLOSED, Outcome.FAILED}
+    assert ledger.counts[Kind.HALF_CLOSED, Outcome.ANSWERED] >= 3
 
 
 @pytest.mark.parametrize("kind", [Kind.TCP, Kind.WEBSOCKET])

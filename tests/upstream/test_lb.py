@@ -143,6 +143,19 @@ def test_a_panic_sends_requests_to_all(scene: Callable[..., Scene], policy: str)
 
 
 @EVERY
+def test_a_retry_in_a_panic_goes_to_a_healthy_host(
+    scene: Callable[..., Scene], policy: str
+) -> None:
+    hosts = backends(1, 1, 1, 1, 1)
+    for host in hosts[:3]:
+        host.fare(*ILL)
+    lb = scene(policy, hosts).lb
+    assert {lb.pick(hosts[:1], Wish(key)) for key in keys(50)} == {hosts[3], hosts[4]}
+    assert lb.pick([hosts[0], hosts[3]]) is hosts[4]
+    assert lb.pick([hosts[0], hosts[3], hosts[4]]) in hosts[1:3]
+
+
+@EVERY
 def test_no_host_to_offer(scene: Callable[..., Scene], policy: str) -> None:
     assert scene(policy).lb.pick() is None
     hosts = backends(1, 2)
@@ -164,6 +177,15 @@ def test_a_host_that_was_not_checked_yet_gets_nothing_even_in_a_panic(
     assert app.counts(20).keys() == {"b"}
     app.update(hosts[:1])
     assert app.lb.pick() is None
+
+
+@EVERY
+def test_a_host_that_was_healthy_in_the_last_generation_is_used_before_it_is_checked(
+    scene: Callable[..., Scene], policy: str
+) -> None:
+    hosts = backends(1)
+    hosts[0].fare(PENDING_ACTIVE_HC)
+    assert scene(policy, hosts).counts(3).keys() == {"a"}
 
 
 @EVERY

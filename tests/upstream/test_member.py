@@ -9,6 +9,7 @@ from trioproxy.config.address import Address
 from trioproxy.config.endpoint import Endpoint, Locality
 from trioproxy.upstream.member import (
     DEGRADED_EDS_HEALTH,
+    FAILED_ACTIVE_HC,
     FAILED_EDS_HEALTH,
     FAILED_OUTLIER_CHECK,
     PENDING_ACTIVE_HC,
@@ -74,6 +75,12 @@ def test_what_the_flags_mean() -> None:
     for flags, (healthy, degraded) in said.items():
         found = Member("a", flags=flags)
         assert (found.healthy, found.degraded) == (healthy, degraded)
+
+
+def test_who_is_unknown_was_neither_checked_nor_trusted() -> None:
+    assert Member("a", flags=(FAILED_ACTIVE_HC, PENDING_ACTIVE_HC)).unknown
+    assert not Member("a", flags=(PENDING_ACTIVE_HC,)).unknown
+    assert not Member("a", flags=(FAILED_ACTIVE_HC,)).unknown
 
 
 def test_a_logical_host_is_known_by_its_name() -> None:

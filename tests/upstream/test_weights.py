@@ -33,13 +33,12 @@ def test_a_locality_takes_less_where_too_few_are_left(left: int, share: float) -
     assert sum(weights[left:]) == pytest.approx(1.0)
 
 
-def test_the_first_hosts_are_warm() -> None:
+def test_hosts_that_begin_together_are_equally_cold() -> None:
     slow = SlowStart(Config(window=60.0))
-    slow.note([], 0.0)
     hosts = backends(1, 1)
-    slow.note(hosts, 1.0)
-    assert [slow.warmth(host, 1.0) for host in hosts] == [1.0, 1.0]
-    assert slow.next_change(1.0) == inf
+    slow.note(hosts, 0.0)
+    assert [slow.warmth(host, 30.0) for host in hosts] == [0.5, 0.5]
+    assert slow.next_change(60.0) == inf
 
 
 def test_a_new_host_warms_up_over_the_window() -> None:
@@ -56,9 +55,8 @@ def test_a_new_host_warms_up_over_the_window() -> None:
 
 def test_aggression_makes_it_faster() -> None:
     slow = SlowStart(Config(window=100.0, aggression=2.0, min_weight=0.01))
-    old, new = backends(1, 1)
-    slow.note([old], 0.0)
-    slow.note([old, new], 0.0)
+    [new] = backends(1)
+    slow.note([new], 0.0)
     assert slow.warmth(new, 25.0) == 0.5
 
 

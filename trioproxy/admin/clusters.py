@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from trioproxy.admin.address import label
-from trioproxy.admin.hosts import HostFacts, figures_of
+from trioproxy.admin.hosts import HostFacts, figures_of, known, success_rates
 from trioproxy.admin.query import pattern
 from trioproxy.admin.responses import as_json, text
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from trioproxy.admin.instance import Instance
     from trioproxy.admin.query import Query
     from trioproxy.admin.view import View
     from trioproxy.clusters.membership import Membership
@@ -40,6 +39,8 @@ class ClusterFacts:
         """Yield it as `name::key::value` lines."""
         name, failure = self.name, self.membership.failure
         yield f"{name}::observability_name::{name}"
+        for key, rate in outliers(self.membership).items():
+            yield f"{name}::outlier::{key}::{rate:g}"
         for limit, value in limits(self.membership.config).items():
             yield f"{name}::default_priority::{limit}::{value}"
         yield f"{name}::added_via_api::false"
@@ -55,6 +56,7 @@ class ClusterFacts:
         return {
             "name": self.name,
             **({"discovery_failure": failure} if failure else {}),
+            **known(thresholds(self.membership)),
             "host_statuses": [host.status() for host in self.hosts],
             "circuit_breakers": {"thresholds": [limits(self.membership.config)]},
             "observability_name": self.name,
@@ -66,7 +68,7 @@ def clusters(view: View, query: Query) -> Response:
     wanted = pattern(query)
     hidden = view.stats.snapshot().hidden
     chosen = [
-        facts(view.instance, membership, hidden)
+        facts(membership, hidden)
         for name, membership in view.instance.memberships.items()
         if wanted is None or wanted.search(name)
     ]
@@ -75,7 +77,7 @@ def clusters(view: View, query: Query) -> Response:
     return text("".join(f"{line}\n" for each in chosen for line in each.lines()))
 
 
-def facts(instance: Instance, membership: Membership, hidden: Mapping[str, int]) -> ClusterFacts:
+def facts(membership: Membership, hidden: Mapping[str, int]) -> ClusterFacts:
     """Look at a cluster; `hidden` are the figures of all hosts by their names.
 
     A host that left is there as long as somebody has a connection to it.
@@ -83,11 +85,29 @@ def facts(instance: Instance, membership: Membership, hidden: Mapping[str, int])
     name = membership.name
 
     def look(host: Member) -> HostFacts:
-        rates = instance.success_rates(name, host.key)
-        return HostFacts(host, figures_of(name, host, hidden), rates)
+        return HostFacts(host, figures_of(name, host, hidden), success_rates(membership, host))
 
     leaving = [each for each in map(look, membership.departed) if each.figures["cx_active"]]
     return ClusterFacts(membership, [*map(look, membership.members), *leaving])
+
+
+def outliers(membership: Membership) -> dict[str, float]:
+    """Return how the hosts compare, in percent; nothing where outliers are not looked for."""
+    if membership.config.outlier_detection is None:
+        return {}
+    return {
+        "success_rate_average": membership.success_rates.mean,
+        "local_origin_success_rate_average": membership.local_success_rates.mean,
+        **thresholds(membership),
+    }
+
+
+def thresholds(membership: Membership) -> dict[str, float]:
+    """Return the success rates below which a host stands out, in percent."""
+    return {
+        "success_rate_ejection_threshold": membership.success_rates.least,
+        "local_origin_success_rate_ejection_threshold": membership.local_success_rates.least,
+    }
 
 
 def limits(cluster: Cluster) -> dict[str, int]:

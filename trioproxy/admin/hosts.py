@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from trioproxy.clusters.success_rates import NOT_KNOWN
 from trioproxy.config.address import Address
 from trioproxy.stats.family import sanitized
-from trioproxy.stats.text import number
 from trioproxy.stats.upstream import host_scope
 from trioproxy.upstream import member as flags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from trioproxy.clusters.membership import Membership
     from trioproxy.upstream.member import Member
 
 COUNTERS = ("cx_connect_fail", "cx_total", "rq_error", "rq_success", "rq_timeout", "rq_total")
@@ -32,14 +33,11 @@ HEALTH_KEYS = {
 
 @attrs.frozen
 class HostFacts:
-    """A host of a cluster with its counters and gauges.
-
-    `rates` are its success rates in percent, by its answers and by being there; -1 is not measured.
-    """
+    """A host of a cluster with its counters and gauges, and its success rates in percent."""
 
     host: Member
     figures: Mapping[str, int]
-    rates: tuple[float, float]
+    rates: Mapping[str, float]
 
     @property
     def address(self) -> Address:
@@ -47,8 +45,11 @@ class HostFacts:
         return Address.parse(self.host.address)
 
     def lines(self) -> dict[str, object]:
-        """Return it line by line; what trioproxy knows no such thing of is empty."""
-        host, (success_rate, local_success_rate) = self.host, self.rates
+        """Return it line by line; what trioproxy knows no such thing of is empty.
+
+        `-1` is a success rate that was not measured.
+        """
+        host = self.host
         return {
             **{name: self.figures[name] for name in sorted(self.figures)},
             "hostname": host.hostname,
@@ -59,19 +60,17 @@ class HostFacts:
             "sub_zone": host.locality.sub_zone,
             "canary": "false",
             "priority": host.priority,
-            "success_rate": number(success_rate),
-            "local_origin_success_rate": number(local_success_rate),
+            **{key: f"{rate:g}" for key, rate in self.rates.items()},
         }
 
     def status(self) -> dict[str, object]:
         """Return it as an object; what is zero or empty is left out, 64-bit numbers are texts."""
         host = self.host
-        known = zip(("success_rate", "local_origin_success_rate"), self.rates, strict=True)
         return {
             "address": self.address.structured,
             "stats": [self._stat(name) for name in (*COUNTERS, *GAUGES)],
             "health_status": health(host),
-            **{name: {"value": number(rate)} for name, rate in known if rate >= 0},
+            **known(self.rates),
             "weight": host.weight,
             **({"hostname": host.hostname} if host.hostname else {}),
             **({"priority": host.priority} if host.priority else {}),
@@ -84,6 +83,19 @@ class HostFacts:
             **({"value": str(self.figures[name])} if self.figures[name] else {}),
             "name": name,
         }
+
+
+def success_rates(membership: Membership, host: Member) -> dict[str, float]:
+    """Return the success rates of a host, in percent."""
+    return {
+        "success_rate": membership.success_rates.rates.get(host.key, NOT_KNOWN),
+        "local_origin_success_rate": membership.local_success_rates.rates.get(host.key, NOT_KNOWN),
+    }
+
+
+def known(rates: Mapping[str, float]) -> dict[str, object]:
+    """Return those of the rates that were measured, as Envoy writes them in JSON."""
+    return {key: {"value": rate} for key, rate in rates.items() if rate != NOT_KNOWN}
 
 
 def figures_of(cluster: str, host: Member, hidden: Mapping[str, int]) -> dict[str, int]:

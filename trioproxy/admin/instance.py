@@ -77,12 +77,6 @@ class Instance(Protocol):
     def memberships(self) -> Mapping[str, Membership]:
         """The hosts of each cluster, by its name."""
 
-    def success_rates(self, cluster: str, key: str) -> tuple[float, float]:
-        """Return the percentages of a host's tries that had a good answer, and any at all.
-
-        They are -1 where they are not measured.
-        """
-
     def unready(self) -> Mapping[str, str]:
         """Return what is missing to each cluster that the start waits for, by its name."""
 

@@ -60,6 +60,8 @@ def left(generation: Progress) -> str:
     said = [f"{count:,} of {max(generation.begun_with, count):,} left"]
     following = [each.next for each in generation.listeners if each.next is not None]
     last = [each.last for each in generation.listeners if each.last is not None]
+    if generation.moved or generation.declined:
+        said += [f"{generation.moved:,} moved, {generation.declined:,} declined"]
     said += [f"next in {duration(min(following))}"] if following else []
     said += [f"last in {duration(max(last))}"] if last else []
     return ", ".join(said)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen
-class EveryAddress:
+class StrictFinder:
     """Finds a host at every address of a name."""
 
     config: StrictDns
@@ -65,7 +65,7 @@ class EveryAddress:
 
 
 @attrs.frozen
-class AddressOfTheDay:
+class LogicalFinder:
     """Finds one host: the first address that a name has; connections to older ones stay."""
 
     config: LogicalDns

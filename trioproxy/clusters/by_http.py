@@ -23,7 +23,7 @@ PIECE = 65_536  # bytes
 
 
 @attrs.define
-class Polled:
+class UrlFinder:
     """Finds the hosts that a URL lists; a server that knows ETag is spared telling them again."""
 
     config: PolledUrl

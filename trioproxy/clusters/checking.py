@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trioproxy.clusters.probe import CheckFailed
+from trioproxy.clusters.readiness import want_of_health
 from trioproxy.clusters.verdict import Verdict
 from trioproxy.upstream.member import FAILED_ACTIVE_HC
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from trioproxy.clusters.findings import Findings
     from trioproxy.clusters.membership import Membership
     from trioproxy.clusters.probe import Probe
-    from trioproxy.config.health_check import HealthCheck
+    from trioproxy.config.health_check import ActiveHealthCheck
     from trioproxy.upstream.member import Member
 
 
@@ -32,7 +33,7 @@ class Checking:
     def __init__(
         self,
         membership: Membership,
-        check: HealthCheck,
+        check: ActiveHealthCheck,
         findings: Findings,
         probe: Callable[[str], Probe],
         rng: Random,
@@ -74,7 +75,11 @@ class Checking:
             await trio.sleep(self._rng.uniform(0, self._check.initial_jitter))
             while True:
                 await self._look_at(member, probe, verdict)
-                await trio.sleep(verdict.pause(self._rng, traffic=self._had_traffic()))
+                await trio.sleep(verdict.pause(self._rng, traffic=self._is_needed()))
+
+    def _is_needed(self) -> bool:
+        """Whether anybody uses the cluster, or waits for its hosts to become healthy."""
+        return self._had_traffic() or bool(want_of_health(self._membership))
 
     async def _look_at(self, member: Member, probe: Probe, verdict: Verdict) -> None:
         self._findings.begin()

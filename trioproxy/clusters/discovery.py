@@ -42,13 +42,13 @@ def finder(way: PolledUrl | StrictDns | LogicalDns) -> Find:
     from trioproxy.config.discovery import PolledUrl, StrictDns
 
     if isinstance(way, PolledUrl):
-        from trioproxy.clusters.by_http import Polled
+        from trioproxy.clusters.by_http import UrlFinder
 
-        return Polled(way)
-    from trioproxy.clusters.by_dns import AddressOfTheDay, EveryAddress
+        return UrlFinder(way)
+    from trioproxy.clusters.by_dns import LogicalFinder, StrictFinder
     from trioproxy.clusters.resolver import Resolver
 
     resolver = Resolver(way.resolvers, way.timeout)
     if isinstance(way, StrictDns):
-        return EveryAddress(way, resolver)
-    return AddressOfTheDay(way, resolver)
+        return StrictFinder(way, resolver)
+    return LogicalFinder(way, resolver)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trioproxy.clusters.membership import Membership
     from trioproxy.clusters.probe import CheckFailed
     from trioproxy.clusters.verdict import Verdict
-    from trioproxy.config.health_check import HealthCheck
+    from trioproxy.config.health_check import ActiveHealthCheck
     from trioproxy.stats.writer import Writer
     from trioproxy.upstream.member import Member
 
@@ -27,7 +27,7 @@ class Findings:
     """Takes down how the hosts of one cluster did in their checks."""
 
     def __init__(
-        self, membership: Membership, check: HealthCheck, writer: Writer, events: EventLog
+        self, membership: Membership, check: ActiveHealthCheck, writer: Writer, events: EventLog
     ) -> None:
         self._membership = membership
         self._check = check
@@ -43,11 +43,11 @@ class Findings:
         self._stats.success.add()
         first = verdict.pending
         if verdict.passed() is Change.DONE:
+            self._stats.healthy.add()
             log.info("cluster %s: %s is healthy", self._membership.name, member.address)
             self._tell(member, "add_healthy_event", first_check=first)
         if verdict.healthy:
             self._membership.clear(member.key, FAILED_ACTIVE_HC)
-            self.count_healthy()
         if self._check.always_log_health_check_success:
             self._tell(member, "successful_health_check_event", first_check=first)
         self._membership.clear(member.key, PENDING_ACTIVE_HC)
@@ -59,6 +59,7 @@ class Findings:
             self._stats.network_failure.add()
         first, kind = verdict.pending, failure.kind.name
         if verdict.failed(at_once=failure.decisive) is Change.DONE:
+            self._stats.healthy.add(-1)
             self._tell(member, "eject_unhealthy_event", failure_type=kind)
         if first or verdict.change is Change.DONE:
             log.warning(
@@ -68,11 +69,10 @@ class Findings:
             self._tell(member, "health_check_failure_event", failure_type=kind, first_check=first)
         if not verdict.healthy:
             self._membership.mark(member.key, FAILED_ACTIVE_HC, str(failure))
-            self.count_healthy()
         self._membership.clear(member.key, PENDING_ACTIVE_HC)
 
     def count_healthy(self) -> None:
-        """Count anew who is healthy as far as checks tell."""
+        """Count anew who is healthy as far as checks tell: hosts came or went."""
         members = self._membership.members
         self._stats.healthy.set(sum(FAILED_ACTIVE_HC not in each.flags for each in members))
 

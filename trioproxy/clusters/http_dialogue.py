@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAX_HEAD = 60 * 1024  # bytes
 MOST = 64 * 1024  # bytes of a body that are read to keep a connection; a larger one is not worth it
+LONGEST_REASON = 100  # characters: it may quote the host
 USER_AGENT = "trioproxy-health-check"
 
 
@@ -44,7 +45,7 @@ class HttpDialogue:
             judge(status, self._check)
             return await line.is_complete()
         except h11.RemoteProtocolError as error:
-            raise CheckFailed(Failure.NETWORK, f"not HTTP: {error}") from error
+            raise CheckFailed(Failure.NETWORK, f"not HTTP: {error}"[:LONGEST_REASON]) from error
 
 
 class Line:

@@ -12,11 +12,13 @@ import trio
 from trioproxy.clusters.changes import Changes
 from trioproxy.clusters.discovery import discover
 from trioproxy.clusters.membership import Membership
-from trioproxy.clusters.outliers import NOT_KNOWN
 from trioproxy.clusters.readiness import shortcomings
 from trioproxy.clusters.watch import Watch
+from trioproxy.upstream.member import UNTRIED
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from trioproxy.clusters.discovery import Job
     from trioproxy.clusters.watch import WatchTools
     from trioproxy.config.cluster import Cluster
@@ -38,12 +40,23 @@ Returns whether all of them heard it.
 class ClusterManager:
     """Runs what each cluster needs, in main alone: a worker never resolves or probes."""
 
-    def __init__(self, clusters: Sequence[Cluster], tell: Tell, tools: WatchTools) -> None:
-        """Raises OSError where an event log cannot be opened."""
+    def __init__(
+        self,
+        clusters: Sequence[Cluster],
+        tell: Tell,
+        tools: WatchTools,
+        trusted: Mapping[str, Collection[str]],
+    ) -> None:
+        """Raises OSError where an event log cannot be opened.
+
+        `trusted` are hosts by cluster that are as good as healthy until they have been checked.
+        """
         self._changes = Changes()
         self._tell = tell
         self._tools = tools
-        self.memberships = {each.name: self._membership(each) for each in clusters}
+        self.memberships = {
+            each.name: self._membership(each, trusted.get(each.name, ())) for each in clusters
+        }
         self._watches = {name: Watch(each, tools) for name, each in self.memberships.items()}
         # Workers know what is configured: they need not be told.
         self._told = {
@@ -51,9 +64,9 @@ class ClusterManager:
             for name, each in self.memberships.items()
         }
 
-    def _membership(self, cluster: Cluster) -> Membership:
-        checked = bool(cluster.health_checks)
-        return Membership(cluster, self._tools.writer, self._changes, checked=checked)
+    def _membership(self, cluster: Cluster, trusted: Collection[str]) -> Membership:
+        checked, writer = bool(cluster.health_checks), self._tools.writer
+        return Membership(cluster, writer, self._changes, checked=checked, trusted=trusted)
 
     async def run(self) -> None:
         """Keep the workers informed, until cancelled."""
@@ -76,13 +89,13 @@ class ClusterManager:
         if outliers is not None:
             outliers.accuse(key, kind)
 
-    def success_rates(self, cluster: str, key: str) -> tuple[float, float]:
-        """Return the percentages of a host's tries that had a good answer, and any at all.
-
-        They are -1 where they are not measured.
-        """
-        outliers = self._watches[cluster].outliers
-        return (NOT_KNOWN, NOT_KNOWN) if outliers is None else outliers.rates(key)
+    def healthy(self) -> dict[str, tuple[str, ...]]:
+        """Return the keys of the hosts that have passed their health checks, by cluster."""
+        return {
+            name: tuple(each.key for each in membership.members if UNTRIED.isdisjoint(each.flags))
+            for name, membership in self.memberships.items()
+            if membership.config.health_checks
+        }
 
     def reopen_logs(self) -> None:
         """Open the event logs anew by name."""

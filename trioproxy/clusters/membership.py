@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import TYPE_CHECKING
 
@@ -9,16 +10,19 @@ import attrs
 
 from trioproxy.clusters.changes import Changes
 from trioproxy.clusters.naming import named
+from trioproxy.clusters.success_rates import Comparison
+from trioproxy.restart.packets import LARGEST_MESSAGE
 from trioproxy.stats.upstream import DiscoveryStats, MembershipStats
 from trioproxy.upstream.member import (
     FAILED_ACTIVE_HC,
     PENDING_ACTIVE_HC,
     PENDING_DYNAMIC_REMOVAL,
     member,
+    pack,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from trioproxy.config.cluster import Cluster
     from trioproxy.stats.writer import Writer
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("trioproxy.clusters")
 
 MOST_DEPARTED = 1000
+LARGEST_LIST = LARGEST_MESSAGE // 2  # bytes; flags come on top
 
 AWAITING_CHECK = {FAILED_ACTIVE_HC: "not checked yet", PENDING_ACTIVE_HC: "not checked yet"}
 """How a host begins in a cluster with health checks: it is sent nothing until it passed one."""
@@ -39,27 +44,37 @@ class Membership:
     `listed.beyond(...)` for hosts that came or went, and calls `mark` and `clear`. `changes` counts
     whatever became different, `listed` only who is listed. `checked`: newcomers are sent nothing
     before `clear(key, FAILED_ACTIVE_HC)`, and hold up the start until
-    `clear(key, PENDING_ACTIVE_HC)`, which says that their first round is over.
+    `clear(key, PENDING_ACTIVE_HC)`, which says that their first round is over. Those among the
+    first hosts whose keys are `trusted` are sent requests meanwhile. Where outliers are
+    looked for, `success_rates` is how the hosts compared in the last interval.
     """
 
     def __init__(
-        self, cluster: Cluster, writer: Writer, changes: Changes, *, checked: bool = False
+        self,
+        cluster: Cluster,
+        writer: Writer,
+        changes: Changes,
+        *,
+        checked: bool = False,
+        trusted: Collection[str] = (),
     ) -> None:
         self.config = cluster
         self.name = cluster.name
         self.changes = changes
         self.listed = Changes()
+        self.success_rates = self.local_success_rates = Comparison()
         self.failure = ""  # of the last attempt to find hosts
         self.discovered = False
         self._listing: dict[str, Member] = {}
         self._members: dict[str, Member] = {}
         self._departed: dict[str, Member] = {}
         self._newcomers = AWAITING_CHECK if checked else {}
+        self._trusted = trusted
         self._marks: dict[str, dict[str, str]] = {}
         self._stats = MembershipStats(writer, cluster.name)
         self._attempts = DiscoveryStats(writer, cluster.name)
         if cluster.endpoints:
-            self._list(member(endpoint) for endpoint in cluster.endpoints)
+            self._list({each.key: each for each in map(member, cluster.endpoints)})
 
     def __repr__(self) -> str:
         return f"<Membership {self.name} {len(self.members)} hosts>"
@@ -82,15 +97,23 @@ class Membership:
         self._attempts.update_attempt.add()
 
     def replace(self, listing: Iterable[Member]) -> None:
-        """These are the hosts now, each once; of two with the same key the first counts."""
-        self._attempts.update_success.add()
+        """These are the hosts now, each once; of two with the same key the first counts.
+
+        A list that is too long to be told to the workers changes nothing.
+        """
+        listed: dict[str, Member] = {}
+        for each in listing:
+            listed.setdefault(each.key, each)
+        changed = not self.discovered or [*listed.values()] != [*self._listing.values()]
+        if changed and (size := len(json.dumps(pack(listed.values())))) > LARGEST_LIST:
+            self.fail(f"a list of {len(listed)} hosts in {size} bytes; {LARGEST_LIST} are the most")
+            return
+        self._count(changed=changed, empty=not listed)
         if self.failure:
             log.info("cluster %s: discovery works again", self.name)
             self.failure = ""
-        if not self._list(listing):
-            self._attempts.update_no_rebuild.add()
-        if not self._listing:
-            self._attempts.update_empty.add()
+        if changed:
+            self._list(listed)
 
     def fail(self, reason: str) -> None:
         """The hosts were not found this time; those that were known stay."""
@@ -120,24 +143,34 @@ class Membership:
         """Return why which flags of a host are raised."""
         return self._marks.get(key, {})
 
-    def _list(self, listing: Iterable[Member]) -> bool:
-        """List these; returns whether that is any different from before."""
-        listed: dict[str, Member] = {}
-        for each in listing:
-            listed.setdefault(each.key, each)
-        if self.discovered and [*listed.values()] == [*self._listing.values()]:
-            return False
+    def _count(self, *, changed: bool, empty: bool) -> None:
+        self._attempts.update_success.add()
+        if not changed:
+            self._attempts.update_no_rebuild.add()
+        if empty:
+            self._attempts.update_empty.add()
+
+    def _list(self, listed: dict[str, Member]) -> None:
+        """List these from now on."""
         if not self.config.endpoints:
-            log.info("cluster %s: %s", self.name, difference(self._listing, listed))
+            self._log_news(listed)
         self.discovered = True
         self._see_off(self._listing, listed)
         self._listing = listed
-        self._marks = {key: self._marks.get(key, {**self._newcomers}) for key in listed}
+        known = self._marks
+        self._marks = {key: known.get(key, self._first_marks(key)) for key in listed}
+        self._trusted = ()
         self._members = {key: self._flagged(key) for key in listed}
         self._stats.membership_change.add()
-        self._note()
+        self._set_gauges()
+        self.changes.note()
         self.listed.note()
-        return True
+
+    def _log_news(self, listed: Mapping[str, Member]) -> None:
+        # A logical host may have another address at each look: that is no news.
+        moved = listed.keys() == self._listing.keys() and any(m.logical for m in listed.values())
+        level = logging.DEBUG if moved else logging.INFO
+        log.log(level, "cluster %s: %s", self.name, difference(self._listing, listed))
 
     def _see_off(self, before: Mapping[str, Member], now: Mapping[str, Member]) -> None:
         leaving = {
@@ -147,24 +180,36 @@ class Membership:
         }
         self._departed = dict([*leaving.items()][-MOST_DEPARTED:])
 
+    def _first_marks(self, key: str) -> dict[str, str]:
+        marks = {**self._newcomers}
+        if key in self._trusted:
+            marks.pop(FAILED_ACTIVE_HC, None)
+        return marks
+
     def _set_flags(self, key: str) -> None:
-        self._members[key] = self._flagged(key)
-        self._note()
+        before, now = self._members[key], self._flagged(key)
+        self._members[key] = now
+        self._stats.membership_healthy.add(now.healthy - before.healthy)
+        self._stats.membership_degraded.add(serves_in_need(now) - serves_in_need(before))
+        self.changes.note()
 
     def _flagged(self, key: str) -> Member:
         host = self._listing[key]
         return attrs.evolve(host, flags=tuple(sorted({*host.flags, *self._marks[key]})))
 
-    def _note(self) -> None:
-        healthy = [each for each in self._members.values() if each.healthy]
-        self._stats.membership_total.set(len(self._members))
-        self._stats.membership_healthy.set(len(healthy))
-        self._stats.membership_degraded.set(sum(each.degraded for each in healthy))
-        self.changes.note()
+    def _set_gauges(self) -> None:
+        members = self._members.values()
+        self._stats.membership_total.set(len(members))
+        self._stats.membership_healthy.set(sum(each.healthy for each in members))
+        self._stats.membership_degraded.set(sum(map(serves_in_need, members)))
 
     def _what_stays(self) -> str:
-        count = len(self.members)
-        return f"its {count} hosts stay" if self.discovered else "it has no hosts yet"
+        return "its hosts stay" if self.discovered else "it has no hosts yet"
+
+
+def serves_in_need(host: Member) -> bool:
+    """Whether it is sent requests only for want of others."""
+    return host.healthy and host.degraded
 
 
 def difference(before: Mapping[str, Member], now: Mapping[str, Member]) -> str:
@@ -176,5 +221,5 @@ def difference(before: Mapping[str, Member], now: Mapping[str, Member]) -> str:
         ("changed", changed),
     ]
     return "; ".join(
-        [f"{len(now)} hosts", *(f"{word}: {named(keys)}" for word, keys in words if keys)]
+        [f"hosts: {len(now)}", *(f"{word}: {named(keys)}" for word, keys in words if keys)]
     )

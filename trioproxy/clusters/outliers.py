@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
 import trio
 
-from trioproxy.clusters.success_rates import compare, rates
+from trioproxy.clusters.success_rates import Comparison, compare, rates
 from trioproxy.upstream.monitor import EjectionType
 
 if TYPE_CHECKING:
@@ -22,12 +23,9 @@ if TYPE_CHECKING:
     from trioproxy.clusters.tallies import Outcomes, Tallies
     from trioproxy.config.outlier_detection import OutlierDetection
 
-NOT_KNOWN = -1.0
-"""The success rate of a host that had too few requests, as Envoy writes it."""
-
 
 class Outliers:
-    """Watches the hosts of one cluster; `success_rates` are percentages, by key."""
+    """Watches the hosts of one cluster; how they compare is kept in `membership`."""
 
     def __init__(
         self,
@@ -36,8 +34,6 @@ class Outliers:
         ejector: Ejector,
         tallies: Tallies,
     ) -> None:
-        self.success_rates: Mapping[str, float] = {}
-        self.local_success_rates: Mapping[str, float] = {}
         self._membership = membership
         self._config = config
         self._ejector = ejector
@@ -59,21 +55,16 @@ class Outliers:
             for key, each in self._take_outcomes().items()
             if not self._ejector.is_ejected(key)
         }
-        self.success_rates = self._judge(
+        self._membership.success_rates = self._judge(
             {key: each.external for key, each in outcomes.items()},
             EjectionType.SUCCESS_RATE,
             EjectionType.FAILURE_PERCENTAGE,
         )
-        self.local_success_rates = self._judge(
+        self._membership.local_success_rates = self._judge(
             {key: each.local for key, each in outcomes.items()},
             EjectionType.SUCCESS_RATE_LOCAL_ORIGIN,
             EjectionType.FAILURE_PERCENTAGE_LOCAL_ORIGIN,
         )
-
-    def rates(self, key: str) -> tuple[float, float]:
-        """Return a host's success rates as of the last look, by its answers and by being there."""
-        known = self.success_rates.get(key, NOT_KNOWN)
-        return known, self.local_success_rates.get(key, NOT_KNOWN)
 
     def accuse(self, key: str, kind: EjectionType) -> None:
         """A worker saw a host fail too often in a row."""
@@ -88,21 +79,22 @@ class Outliers:
 
     def _judge(
         self, outcomes: Mapping[str, Outcome], by_rate: EjectionType, by_share: EjectionType
-    ) -> Mapping[str, float]:
-        """Eject who stands out; returns the rates of all who had requests enough."""
-        compared = rates(outcomes, self._config.success_rate_request_volume)
-        if len(compared) >= self._config.success_rate_minimum_hosts:
-            self._judge_by_rate(compared, by_rate)
-        alone = rates(outcomes, self._config.failure_percentage_request_volume)
-        if len(alone) >= self._config.failure_percentage_minimum_hosts:
+    ) -> Comparison:
+        """Eject who stands out; returns how all did who had requests enough."""
+        config, comparison = self._config, Comparison()
+        compared = rates(outcomes, config.success_rate_request_volume)
+        if len(compared) >= config.success_rate_minimum_hosts:
+            comparison = compare(compared, config.success_rate_stdev_factor / 1000)
+            self._judge_by_rate(comparison, by_rate)
+        alone = rates(outcomes, config.failure_percentage_request_volume)
+        if len(alone) >= config.failure_percentage_minimum_hosts:
             self._judge_by_share(alone, by_share)
-        return alone | compared
+        return attrs.evolve(comparison, rates={**alone, **compared})
 
-    def _judge_by_rate(self, known: Mapping[str, float], kind: EjectionType) -> None:
-        comparison = compare(known, self._config.success_rate_stdev_factor / 1000)
+    def _judge_by_rate(self, comparison: Comparison, kind: EjectionType) -> None:
         for key in comparison.outliers:
             event = {
-                "host_success_rate": round(known[key]),
+                "host_success_rate": round(comparison.rates[key]),
                 "cluster_average_success_rate": round(comparison.mean),
                 "cluster_success_rate_ejection_threshold": round(comparison.least),
             }

@@ -12,7 +12,7 @@ import trio
 
 if TYPE_CHECKING:
     from trioproxy.config.address import Address
-    from trioproxy.config.health_check import HealthCheck
+    from trioproxy.config.health_check import ActiveHealthCheck
 
 
 class Failure(enum.Enum):
@@ -49,7 +49,7 @@ class Dialogue(Protocol):
 class Probe:
     """Checks one host, as often as it is asked to; close it after the last time."""
 
-    def __init__(self, address: Address, check: HealthCheck, dialogue: Dialogue) -> None:
+    def __init__(self, address: Address, check: ActiveHealthCheck, dialogue: Dialogue) -> None:
         port = check.alt_port
         self._address = attrs.evolve(address, port=port) if port and address.host else address
         self._timeout = check.timeout

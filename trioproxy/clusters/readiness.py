@@ -9,7 +9,7 @@ from trioproxy.clusters.naming import named
 from trioproxy.upstream.member import PENDING_ACTIVE_HC
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from trioproxy.clusters.membership import Membership
     from trioproxy.upstream.member import Member
@@ -32,22 +32,30 @@ def shortcomings(membership: Membership) -> str:
 
 def want_of_health(membership: Membership) -> str:
     """Say which hosts would have to be healthy, if too few are."""
-    total = len(membership.members)
-    ill = [each for each in membership.members if not each.healthy]
-    share = round(membership.config.min_healthy * total, 6)  # 7 % of 100 are not 7.000000000000001
-    needed = max(1, ceil(share))
-    if total - len(ill) >= needed:
+    if is_healthy(membership):
         return ""
+    total = len(membership.members)
     if not total:
         return membership.failure or "it has no hosts"
-    return (
-        f"{total - len(ill)} of {total} hosts healthy, {needed} needed: {accused(membership, ill)}"
-    )
+    ill = [each for each in membership.members if not each.healthy]
+    said = f"{total - len(ill)} of {total} hosts healthy, {needed(membership)} needed"
+    return f"{said}: {accused(membership, ill)}"
 
 
-def accused(membership: Membership, hosts: Iterable[Member]) -> str:
+def is_healthy(membership: Membership) -> bool:
+    """Whether as many hosts are healthy as have to be."""
+    return sum(each.healthy for each in membership.members) >= needed(membership)
+
+
+def needed(membership: Membership) -> int:
+    """Return how many hosts have to be healthy: one at least."""
+    share = membership.config.min_healthy * len(membership.members)
+    return max(1, ceil(round(share, 6)))  # 7 % of 100 are not 7.000000000000001
+
+
+def accused(membership: Membership, hosts: Sequence[Member]) -> str:
     """Return the addresses of some hosts, each with what speaks against it."""
-    return named([f"{each.address} ({', '.join(why(membership, each))})" for each in hosts])
+    return named(hosts, lambda host: f"{host.address} ({', '.join(why(membership, host))})")
 
 
 def why(membership: Membership, host: Member) -> list[str]:

@@ -32,13 +32,17 @@ class Outcome:
         return 100.0 * self.success / self.volume
 
 
+NOT_KNOWN = -1.0
+"""A rate that was not measured, as Envoy writes it."""
+
+
 @attrs.frozen
 class Comparison:
     """How the hosts that had enough requests did: `mean`, and the least that is still normal."""
 
-    rates: Mapping[str, float]
-    mean: float
-    least: float
+    rates: Mapping[str, float] = attrs.Factory(dict)
+    mean: float = NOT_KNOWN
+    least: float = NOT_KNOWN
 
     @property
     def outliers(self) -> list[str]:

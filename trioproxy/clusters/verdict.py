@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from random import Random
 
-    from trioproxy.config.health_check import HealthCheck
+    from trioproxy.config.health_check import ActiveHealthCheck
 
 
 class Change(enum.Enum):
@@ -22,7 +22,7 @@ class Change(enum.Enum):
 class Verdict:
     """What is thought of one host; until its first check that is a guess, and `pending`."""
 
-    def __init__(self, check: HealthCheck, *, healthy: bool = False) -> None:
+    def __init__(self, check: ActiveHealthCheck, *, healthy: bool = False) -> None:
         self.healthy = healthy
         self.pending = True
         self.change = Change.NONE

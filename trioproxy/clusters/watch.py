@@ -13,7 +13,6 @@ from trioproxy.clusters.event_log import EventLog
 from trioproxy.clusters.findings import Findings
 from trioproxy.clusters.outliers import Outliers
 from trioproxy.clusters.probe import Probe
-from trioproxy.clusters.readiness import want_of_health
 from trioproxy.clusters.tcp_dialogue import TcpDialogue
 from trioproxy.config.address import Address
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from trioproxy.clusters.membership import Membership
     from trioproxy.clusters.probe import Dialogue
     from trioproxy.clusters.tallies import Tallies
-    from trioproxy.config.health_check import HealthCheck
+    from trioproxy.config.health_check import ActiveHealthCheck
     from trioproxy.config.outlier_detection import OutlierDetection
     from trioproxy.stats.writer import Writer
 
@@ -67,7 +66,7 @@ class Watch:
         tools, events = self._tools, self._events(config.event_log_path)
         return Ejector(self._membership, config, tools.writer, events, tools.rng)
 
-    def _checking(self, check: HealthCheck, passed: Callable[[str], None]) -> Checking:
+    def _checking(self, check: ActiveHealthCheck, passed: Callable[[str], None]) -> Checking:
         tools, membership = self._tools, self._membership
         events = self._events(check.event_log_path)
         return Checking(
@@ -76,26 +75,21 @@ class Watch:
             Findings(membership, check, tools.writer, events),
             partial(open_probe, check, dialogue(check, membership.name)),
             tools.rng,
-            self._is_in_use,
+            partial(tools.tallies.had_traffic, membership.name),
             passed,
         )
-
-    def _is_in_use(self) -> bool:
-        """Whether the cluster was ever connected to, or its first healthy hosts are waited for."""
-        used = self._tools.tallies.had_traffic(self._membership.name)
-        return used or bool(want_of_health(self._membership))
 
     def _events(self, path: Path | None) -> EventLog:
         write = self._tools.logs.open(str(path)).write if path is not None else ignore
         return EventLog(self._membership.name, write, self._tools.wall_clock)
 
 
-def open_probe(check: HealthCheck, dialogue: Dialogue, address: str) -> Probe:
+def open_probe(check: ActiveHealthCheck, dialogue: Dialogue, address: str) -> Probe:
     """Return what checks the host at `address`."""
     return Probe(Address.parse(address), check, dialogue)
 
 
-def dialogue(check: HealthCheck, cluster: str) -> Dialogue:
+def dialogue(check: ActiveHealthCheck, cluster: str) -> Dialogue:
     """Return what is said to a host."""
     if check.http is None:
         assert check.tcp is not None

@@ -7,7 +7,7 @@ import attrs
 from trioproxy.config.balancing import MAGLEV, RING_HASH, Maglev, RingHash, SlowStart, Subsets
 from trioproxy.config.discovery import Discovery
 from trioproxy.config.endpoint import Endpoint, check_localities
-from trioproxy.config.health_check import HealthCheck
+from trioproxy.config.health_check import HOST, ActiveHealthCheck
 from trioproxy.config.http2 import UPSTREAM, Http2Options
 from trioproxy.config.marks import Count, Declares, Invalid, Name, Range, Unique
 from trioproxy.config.outlier_detection import OutlierDetection
@@ -74,7 +74,7 @@ class Cluster:
         "How an endpoint is picked; with the last two a route's `hash_policy` decides",
     ] = "round_robin"
     health_checks: Annotated[
-        tuple[HealthCheck, ...],
+        tuple[ActiveHealthCheck, ...],
         "How hosts are checked, at most one way; a host gets requests once it has passed",
     ] = ()
     outlier_detection: Annotated[
@@ -111,8 +111,11 @@ class Cluster:
         if not self.endpoints and not self.discovery:
             raise Invalid("expected endpoints or discovery", "endpoints")
         check_localities(self.endpoints, "endpoints")
-        if len(self.health_checks) > 1:
+        checks = self.health_checks
+        if len(checks) > 1:
             raise Invalid("a cluster has one health check at most", "health_checks")
+        if not HOST.accepts(self.name) and any(each.http and not each.http.host for each in checks):
+            raise Invalid("the health check needs a host: the cluster's name is none", "name")
         if not 1 <= self.overprovisioning_factor <= 100:
             raise Invalid("expected a number from 1 to 100", "overprovisioning_factor")
         if self.tls is not None and self.tls.needs_name:

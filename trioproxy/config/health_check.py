@@ -6,12 +6,15 @@ from typing import Annotated, ClassVar, Literal
 
 import attrs
 
-from trioproxy.config.marks import Count, Invalid, Length, Name, Range
-from trioproxy.config.route import AbsolutePath, one_of
+from trioproxy.config.marks import Count, Invalid, Length, Matching, Range
+from trioproxy.config.route import one_of
 from trioproxy.config.units import Fraction, Seconds
 from trioproxy.headers import Headers
 
 FRAMING = frozenset({"connection", "content-length", "host", "transfer-encoding"})
+HOST = Matching(r"[!-~]+", "a host such as app.example")
+Host = Annotated[str, HOST]
+Target = Annotated[str, Matching(r"/[!-~]*", "a path such as /healthz, of printable ASCII")]
 Status = Annotated[int, Range(100, 600)]
 
 
@@ -36,12 +39,12 @@ class StatusRange:
 class HttpCheck:
     """A request over HTTP/1.1, answered with a status that is expected."""
 
-    path: Annotated[AbsolutePath, "The path that is asked for, with its query"]
+    path: Annotated[Target, "The path that is asked for, with its query"]
     method: Annotated[
         Literal["GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "TRACE"],
         "The method; no body is sent",
     ] = "GET"
-    host: Annotated[Name | None, "The Host field; null: the name of the cluster"] = None
+    host: Annotated[Host | None, "The Host field; null: the name of the cluster"] = None
     headers: Annotated[
         Mapping[str, str], "Header fields that are sent, the `user-agent` may be one of them"
     ] = attrs.Factory(dict)
@@ -78,6 +81,8 @@ class Payload:
             bytes.fromhex(self.hex or "")
         except ValueError:
             raise Invalid(f"expected hexadecimal digits, found {self.hex!r}", "hex") from None
+        if not self.data:
+            raise Invalid("expected at least one byte")
 
     @property
     def data(self) -> bytes:
@@ -97,7 +102,7 @@ class TcpCheck:
 
 
 @attrs.frozen
-class HealthCheck:
+class ActiveHealthCheck:
     """A check of each host, made once per instance: by its main process, for all workers."""
 
     http: Annotated[HttpCheck | None, "Check by an HTTP request"] = None
@@ -128,7 +133,8 @@ class HealthCheck:
     ] = None
     no_traffic_interval: Annotated[
         Seconds,
-        "The pause as long as the cluster has never been connected to, once a host is healthy",
+        "The pause as long as the cluster has never been connected to, and enough of its hosts are"
+        " healthy",
     ] = 60.0
     no_traffic_healthy_interval: Annotated[
         Seconds | None,

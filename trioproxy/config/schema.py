@@ -39,7 +39,6 @@ class SchemaWriter:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.parts: Schema = {}
-        self.names: dict[type, str] = {}
 
     def part(self, part: type) -> Schema:
         """Return the schema of a class."""
@@ -92,11 +91,10 @@ class SchemaWriter:
 
     def reference(self, part: type) -> Schema:
         """Return a reference to a class's schema, or to its short form."""
-        if part not in self.names:
-            namesakes = sum(each.__name__ == part.__name__ for each in self.names)
-            self.names[part] = f"{part.__name__}{namesakes + 1 if namesakes else ''}"
-            self.parts[self.names[part]] = self.part(part)
-        whole: Schema = {"$ref": f"#/$defs/{self.names[part]}"}
+        if part.__name__ not in self.parts:
+            self.parts[part.__name__] = {}  # so that a class may contain itself
+            self.parts[part.__name__] = self.part(part)
+        whole: Schema = {"$ref": f"#/$defs/{part.__name__}"}
         short: str | None = getattr(part, "short", None)
         if short is None:
             return whole

@@ -163,6 +163,14 @@ class HandOver:
         """Whether offers are made."""
         return self._successor is not None and self._successor.open
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many offers the latest successor has accepted and declined."""
+        successor = self._successor
+        if successor is None:
+            return {"moved": 0, "declined": 0}
+        return {"moved": successor.accepted, "declined": successor.declined}
+
     def begin(self, sock: socket.socket) -> Successor:
         """Make offers to whoever is at the other end; to `hear` them is to be run next."""
         self._successor = Successor(sock)

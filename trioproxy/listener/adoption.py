@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from trioproxy.filters.handover import Inheritance
@@ -51,9 +51,12 @@ class Adoption:
             log.debug("declining a connection: %s", reason)
             await self._answer(Declined(offer.number, reason))
             return False
+        with ExitStack() as undo:
+            undo.callback(close_all, fds)
+            await self._answer(Accepted(offer.number))
+            undo.pop_all()
         client, *upstream = (socket.socket(fileno=fd) for fd in fds)
         inheritance = Inheritance(offer, upstream[0] if upstream else None)
-        await self._answer(Accepted(offer.number))
         self._listeners[offer.listener].adopt(client, inheritance)
         return True
 

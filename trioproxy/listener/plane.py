@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING
 
-import attrs
 import trio
 
 from trioproxy.drain.ladder import Ladder
 from trioproxy.drain.lifetime import Cause
-from trioproxy.drain.pace import Pace
 from trioproxy.filters.goodbye import TIME_FOR_IT
 from trioproxy.filters.offer import OFFERS
 from trioproxy.listener.adoption import Adoption
+from trioproxy.listener.drains import Drains
 from trioproxy.listener.progress import longest, progress
 from trioproxy.reactor.accept import Acceptor
 from trioproxy.restart.channel import Channel
@@ -26,26 +24,10 @@ if TYPE_CHECKING:
 
     from trioproxy.accesslog.writer import AccessLogs
     from trioproxy.drain.lifetime import Lifetime
-    from trioproxy.filters.handover import Successor
     from trioproxy.filters.tools import Tools
     from trioproxy.listener.listener import Listener
     from trioproxy.upstream.accusations import Accusation, Accusations
     from trioproxy.upstream.member import Member
-
-log = logging.getLogger("trioproxy.listener")
-
-MOVE_AGAIN = 0.1  # seconds, for who was just between two waits
-FIRST_WORDS = 5.0  # seconds in which nobody who comes is closed for having nothing to say
-
-
-@attrs.frozen
-class Draining:
-    """What connections are told for one cause; `since` is on Trio's clock, the rest in seconds."""
-
-    since: float
-    time: float
-    life: float
-    immediate: bool
 
 
 class Plane:
@@ -63,12 +45,11 @@ class Plane:
         self._logs = logs
         self._connections = connections
         self._accusations = accusations
-        tools.handover.stay = self.stay
         self._acceptors: list[tuple[Listener, Acceptor]] = []
         self._accepting = trio.CancelScope()
         self._suspended = True
         self._resumed = trio.Event()
-        self._drains: dict[Cause, Draining] = {}
+        self._drains = Drains(tools, self._listeners, connections)
         self._departures = trio.lowlevel.ParkingLot()
 
     def __repr__(self) -> str:
@@ -134,7 +115,7 @@ class Plane:
     def hand_over(self, sock: socket.socket) -> None:
         """Offer connections that can move to the worker at the other end, from `drain` on."""
         handover = self._tools.handover
-        self._connections.start_soon(self._hear, handover.begin(sock))
+        self._connections.start_soon(self._drains.hear, handover.begin(sock))
 
     def adopt(self, sock: socket.socket) -> None:
         """Take connections that the worker at the other end offers."""
@@ -147,48 +128,11 @@ class Plane:
         That holds for those that are still to come, too, as long as the cause stands. Where it is
         a hot restart, who can move is asked only to do that.
         """
-        drain = self._drains[cause] = Draining(trio.current_time(), time, life, immediate)
-        moving = cause is Cause.RESTART and self._tools.handover.open
-        for listener in self._listeners.values():
-            count = max(len(listener.living), 1)
-            for rank, lifetime in enumerate(listener.living):
-                lifetime.moving = lifetime.moving or (moving and listener.may_move(lifetime))
-                self._tell(listener, lifetime, cause, (rank + self._tools.rng.random()) / count)
-            if moving and listener.moves:
-                pace = Pace(listener.policy.least_spread(count, life) / count)
-                self._connections.start_soon(self._move, listener, drain, pace)
-
-    def _tell(
-        self, listener: Listener, lifetime: Lifetime, cause: Cause, u: float, patience: float = 0.0
-    ) -> None:
-        """Give a connection its ladder; it is not closed for being idle in `patience` seconds."""
-        drain = self._drains[cause]
-        policy = listener.policy_of(lifetime)
-        spread = policy.least_spread(len(listener.living), drain.life)
-        ladder = policy.ladder(
-            drain.since,
-            drain=drain.time,
-            life=drain.life,
-            u=u,
-            immediate=drain.immediate,
-            spread=spread,
-        )
-        if cause is Cause.RESTART and lifetime.moving:
-            ladder = ladder.unasked()
-        # Who is told late is not all told at the same moment for that.
-        soonest = trio.current_time() + patience + spread * u
-        lifetime.tighten(ladder.patient(soonest), cause)
+        self._drains.begin(cause, time, life, immediate=immediate)
 
     def undrain(self, cause: Cause) -> None:
         """Withdraw a cause to leave; who was already told goes on leaving."""
-        if self._drains.pop(cause, None) is None:
-            return
-        if cause is Cause.RESTART:
-            self._tools.handover.end()
-        for lifetime in self._lifetimes():
-            if cause is Cause.RESTART:
-                lifetime.moving = lifetime.called = False
-            lifetime.relax(cause)
+        self._drains.withdraw(cause)
 
     async def emptied(self) -> None:
         """Return when no connection is left."""
@@ -205,44 +149,9 @@ class Plane:
         with trio.move_on_after(seconds):
             await self.emptied()
 
-    async def _hear(self, successor: Successor) -> None:
-        """Hear what becomes of the offers; then whoever did not move has to leave after all."""
-        await successor.hear()
-        if not self._tools.handover.open:  # else there is another one to move to
-            for lifetime in self._lifetimes():
-                self.stay(lifetime)
-        moved, stayed = successor.accepted, successor.declined
-        if moved or stayed:
-            log.info("handed over %d connections, %d stayed", moved, stayed)
-
-    async def _move(self, listener: Listener, drain: Draining, pace: Pace) -> None:
-        """Call one after the other to move, and those that wait for something as soon as they do.
-
-        No faster than its policy says, and a window at a time.
-        """
-        handover = self._tools.handover
-        while handover.open and self._drains.get(Cause.RESTART) is drain:
-            for lifetime in list(listener.living):
-                if lifetime.moving and not lifetime.called:
-                    await pace.turn()
-                    lifetime.called = lifetime.moving
-                await handover.room()
-                if lifetime.called and lifetime.mover is not None:
-                    lifetime.mover()
-                    await trio.lowlevel.checkpoint()  # it offers in its own turn: count it, then
-            await trio.sleep(MOVE_AGAIN)
-
-    def stay(self, lifetime: Lifetime) -> None:
-        """A connection does not move: it is asked to leave, as long as there is cause."""
-        if lifetime.moving and Cause.RESTART in self._drains:
-            lifetime.moving = lifetime.called = False
-            listener = next(each for each in self._listeners.values() if lifetime in each.living)
-            self._tell(listener, lifetime, Cause.RESTART, self._tools.rng.random())
-
     def arrived(self, listener: Listener, lifetime: Lifetime) -> None:
         """Take note of a new connection: what holds for the others holds for it."""
-        for cause in self._drains:
-            self._tell(listener, lifetime, cause, self._tools.rng.random(), FIRST_WORDS)
+        self._drains.arrived(listener, lifetime)
 
     def departed(self) -> None:
         """Take note that a connection is gone."""
@@ -279,12 +188,10 @@ class Plane:
         living = [each.living for each in self._listeners.values()]
         return {
             "listeners": {name: progress(each.living) for name, each in self._listeners.items()},
+            "offers": self._tools.handover.counts,
             "connections": longest(chain.from_iterable(each.items() for each in living)),
             "reactor": repr(self._tools.reactor),
         }
-
-    def _lifetimes(self) -> list[Lifetime]:
-        return [life for each in self._listeners.values() for life in each.living]
 
 
 def shut(listening: socket.socket) -> None:

@@ -72,12 +72,15 @@ def rung_of(lifetime: Lifetime, now: float) -> str:
 def longest(living: Iterable[tuple[Lifetime, Connection | None]]) -> list[dict[str, object]]:
     """Return what is to be said of MOST connections: those that leave last, or else the oldest."""
     now = trio.current_time()
-    begun = [
-        (inf if lifetime.ladder is STAY else lifetime.when, lifetime.age, connection.id, connection)
-        for lifetime, connection in living
-        if connection is not None
-    ]
-    return [described(connection, now) for *_, connection in nlargest(MOST, begun)]
+    begun = (item for item in living if item[1] is not None)
+    found = nlargest(MOST, begun, key=_order)
+    return [described(connection, now) for _, connection in found if connection is not None]
+
+
+def _order(item: tuple[Lifetime, Connection | None]) -> tuple[float, float]:
+    """Return what is larger for who leaves later, or is older."""
+    lifetime, _ = item
+    return inf if lifetime.ladder is STAY else lifetime.when, lifetime.age
 
 
 def described(connection: Connection, now: float) -> dict[str, object]:

@@ -39,6 +39,14 @@ class Hello:
 
 
 @attrs.frozen
+class Healthy:
+    """The hosts of a cluster that have passed their health checks, by the keys they go by."""
+
+    cluster: str
+    hosts: tuple[str, ...]
+
+
+@attrs.frozen
 class Attempt:
     """What became of a start: `at` is Unix time, `seconds` how long it took to come to that."""
 
@@ -52,7 +60,8 @@ class Attempt:
 class Welcome:
     """Parent to child: the answer to Hello; the descriptor is the statistics region.
 
-    `uptime` is the seconds since the first generation started, `history` the latest starts.
+    `uptime` is the seconds since the first generation started, `history` the latest starts;
+    `healthy` is what the child may begin with until it knows better.
     """
 
     epoch: int
@@ -60,6 +69,7 @@ class Welcome:
     version: int = PROTOCOL_VERSION
     features: tuple[str, ...] = FEATURES
     history: tuple[Attempt, ...] = ()
+    healthy: tuple[Healthy, ...] = ()
 
 
 @attrs.frozen
@@ -178,14 +188,17 @@ class Listening:
 class Progress:
     """Parent to child with the feature `progress`, once a second while the parent drains.
 
-    `begun_with` is how many connections were to leave or to move when that began, `connections`
-    are some of those that are left: who leaves last comes first, then who is oldest.
+    `begun_with` is how many connections were to leave or to move when that began, `moved` and
+    `declined` what became of offers; `connections` are some of those that are left: who leaves last
+    comes first, then who is oldest.
     """
 
     epoch: int
     phase: str
     listeners: tuple[Listening, ...]
     begun_with: int | None = None
+    moved: int = 0
+    declined: int = 0
     connections: tuple[Standing, ...] = ()
 
 

@@ -40,7 +40,7 @@ from trioproxy.stats.layout import LAYOUT_VERSION
 from trioproxy.stats.region import LayoutMismatch, Region
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     from trioproxy.config.options import Options
     from trioproxy.config.server import HotRestart
@@ -66,11 +66,13 @@ class Lineage:
     """What a generation is by its parents: its epoch, and when the first of them started.
 
     `first_start` is a time on Trio's clock; `history` are the latest starts that they know of.
+    `healthy` are the hosts of each cluster, by their keys, that the parent found healthy.
     """
 
     epoch: int
     first_start: float
     history: tuple[Attempt, ...] = ()
+    healthy: Mapping[str, Collection[str]] = attrs.Factory(dict)
 
 
 class AsChild:
@@ -121,8 +123,9 @@ class AsChild:
             close_all(received.fds)
         log.info("epoch %d is the parent", welcome.epoch)
         self.epoch, self._features = welcome.epoch, welcome.features
+        healthy = {each.cluster: each.hosts for each in welcome.healthy}
         first_start = trio.current_time() - welcome.uptime
-        return Lineage(welcome.epoch + 1, first_start, welcome.history), region
+        return Lineage(welcome.epoch + 1, first_start, welcome.history, healthy), region
 
     async def sockets(self) -> list[Inherited]:
         """Ask for the parent's listen sockets; the parent serves on.

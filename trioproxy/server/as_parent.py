@@ -26,6 +26,7 @@ from trioproxy.restart.protocol import (
     Draining,
     DrainListeners,
     GiveUp,
+    Healthy,
     Hello,
     ListenSockets,
     Passed,
@@ -99,7 +100,7 @@ class AsParent:
                 return  # it said nothing yet
             except (NotNow, Stranger, BadMessage) as reason:
                 log.warning("refusing a next generation: %s", reason)
-                if not isinstance(reason, Stranger):  # who might fill the history
+                if session.greeted:  # else it may be anybody, who would fill the history
                     session.note(f"refused: {reason}")
                 with suppress(PeerGone), trio.move_on_after(PATIENCE):
                     await channel.send(Refused(str(reason)))
@@ -137,6 +138,7 @@ class Session:
         self._features: Sequence[str] = ()
         self._offers: Sequence[socket.socket] = ()
         self.last_words = "died before it was ready"
+        self.greeted = False
         self._begun = trio.current_time()
 
     def note(self, outcome: str) -> None:
@@ -147,6 +149,7 @@ class Session:
     async def greet(self) -> None:
         """Hear Hello; raises NotNow where it does not fit, PeerGone or BadMessage."""
         hello = await self._hear(Hello)
+        self.greeted = True
         ours = (PROTOCOL_VERSION, LAYOUT_VERSION)
         if (hello.version, hello.layout) != ours:
             theirs = f"{hello.version}.{hello.layout}"
@@ -163,8 +166,13 @@ class Session:
         Raises PeerGone where the child dies, NotNow and BadMessage where it misbehaves.
         """
         generation = self._generation
-        history = generation.history.attempts
-        welcome = Welcome(generation.epoch, generation.uptime_all_epochs, history=history)
+        known = generation.clusters.healthy().items()
+        welcome = Welcome(
+            generation.epoch,
+            generation.uptime_all_epochs,
+            history=generation.history.attempts,
+            healthy=tuple(Healthy(cluster, hosts) for cluster, hosts in known),
+        )
         await self._say(welcome, [generation.region.fd])
         await self._hear(PassListenSockets)
         with passing_on(generation) as sockets:

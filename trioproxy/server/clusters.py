@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from trioproxy.config.cluster import Cluster
+    from trioproxy.server.as_child import Lineage
     from trioproxy.server.supervisor import Supervisor
     from trioproxy.stats.region import Region
     from trioproxy.stats.writer import Writer
@@ -30,12 +31,13 @@ def open_clusters(
     writer: Writer,
     rng: Random,
     supervisor: Supervisor,
+    lineage: Lineage,
 ) -> Iterator[ClusterManager]:
     """Manage the clusters; raises StartFailed where an event log cannot be opened."""
     with Reader(region, writer.epoch) as reader, AccessLogs(LogCounter(writer)) as logs:
         tools = WatchTools(writer, Tallies(reader), rng, logs, wall_clock)
         try:
-            manager = ClusterManager(clusters, supervisor.set_hosts, tools)
+            manager = ClusterManager(clusters, supervisor.set_hosts, tools, lineage.healthy)
         except OSError as error:
             raise StartFailed(f"cannot open {error.filename}: {error.strerror}") from error
         supervisor.accuse = manager.accuse

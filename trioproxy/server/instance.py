@@ -90,9 +90,6 @@ class AdminInstance:
     def memberships(self) -> dict[str, Membership]:
         return self.generation.clusters.memberships
 
-    def success_rates(self, cluster: str, key: str) -> tuple[float, float]:
-        return self.generation.clusters.success_rates(cluster, key)
-
     def unready(self) -> dict[str, str]:
         initialising = self.generation.phase is Phase.INITIALISING
         return self.generation.clusters.unready() if initialising else {}

@@ -163,7 +163,9 @@ async def open_generation(
                 lineage.epoch, options.concurrency, config.shutdown.time, web, region.fd, writer
             )
             supervisor = Supervisor(crew, children, partial(ending.ask, status=1))
-            with open_clusters(config.clusters, region, writer, rng, supervisor) as clusters:
+            with open_clusters(
+                config.clusters, region, writer, rng, supervisor, lineage
+            ) as clusters:
                 yield Generation(
                     lineage=lineage,
                     base_id=base_id,

@@ -21,6 +21,7 @@ async def progress_of(generation: Generation) -> Progress:
     """Ask all workers; returns what they have between them."""
     reports = await generation.supervisor.gather()
     shares = [cast("Shares", report.get("listeners", {})) for report in reports.values()]
+    offers = [cast("Offers", report["offers"]) for report in reports.values() if "offers" in report]
     names = [listener.name for listener in generation.config.listeners]
     return Progress(
         epoch=generation.epoch,
@@ -29,6 +30,8 @@ async def progress_of(generation: Generation) -> Progress:
             summed(name, [each[name] for each in shares if name in each]) for name in names
         ),
         begun_with=generation.begun_with,
+        moved=sum(each["moved"] for each in offers),
+        declined=sum(each["declined"] for each in offers),
         connections=tuple(longest(reports)),
     )
 
@@ -46,6 +49,7 @@ class Share(TypedDict, total=False):
 
 
 Shares = dict[str, Share]
+Offers = dict[str, int]
 
 
 def summed(name: str, shares: Sequence[Share]) -> Listening:

@@ -11,7 +11,7 @@ buckets share one: then too few tokens are given, never too many.
 
 from __future__ import annotations
 
-import fcntl
+from fcntl import F_OFD_SETLK, F_UNLCK, F_WRLCK, fcntl
 from hashlib import blake2b
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -71,8 +71,8 @@ class TokenBucket:
         self._longest = (burst - 1 + ROUNDING) * self._interval
         self._whole = burst * self._interval
         self._file = locks.file
-        self._lock = lock_request(fcntl.F_WRLCK, token_set(number))
-        self._unlock = lock_request(fcntl.F_UNLCK, token_set(number))
+        self._lock = lock_request(F_WRLCK, token_set(number))
+        self._unlock = lock_request(F_UNLCK, token_set(number))
 
     def take(self) -> bool:
         """Take a token; returns whether there was one."""
@@ -81,19 +81,26 @@ class TokenBucket:
             left = self._times[self.slot + FULL_AT] - now
             if self._longest < left <= self._whole:
                 return False  # whatever others do meanwhile, there will not be more
-        if not acquire_soon(self._file, self._lock):
-            return False
+        try:
+            fcntl(self._file, F_OFD_SETLK, self._lock)
+        except BlockingIOError:
+            if not acquire_soon(self._file, self._lock):
+                return False
         try:
             return self._take(now)
         finally:
-            fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, self._unlock)
+            fcntl(self._file, F_OFD_SETLK, self._unlock)
 
     def _take(self, now: float) -> bool:
-        at = self._find(now) + FULL_AT
-        # A generation whose bucket was slower may have left a time that is too far away for ours.
-        full_at = min(max(self._times[at], now), now + self._whole)
-        taken = full_at - now <= self._longest
-        self._times[at] = full_at + self._interval if taken else full_at
+        times, at = self._times, self._find(now) + FULL_AT
+        wait = times[at] - now
+        if wait < 0:
+            wait = 0.0
+        elif wait > self._whole:
+            # A generation whose bucket was slower may have left a time too far away for ours.
+            wait = self._whole
+        taken = wait <= self._longest
+        times[at] = now + wait + (self._interval if taken else 0.0)
         return taken
 
     def _find(self, now: float) -> int:

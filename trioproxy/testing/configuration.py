@@ -16,7 +16,6 @@ from trioproxy.filters.registry import REGISTRY
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trioproxy.config.cluster import Cluster
     from trioproxy.config.listener import Listener
     from trioproxy.config.server import Config
 
@@ -45,23 +44,13 @@ def aimed(config: Config, ports: Mapping[Address, int], upstreams: Mapping[str, 
         raise ValueError(f"no cluster is called {', '.join(sorted(unknown))}")
     clusters = []
     for cluster in config.clusters:
-        port = stand_in(cluster, ports, upstreams)
-        clusters.append(cluster if port is None else led_to(cluster, port))
+        port = upstreams.get(cluster.name)
+        first = cluster.endpoints[0] if cluster.endpoints else None
+        if port is None and first is not None:
+            port = ports.get(first.address)
+        if port is not None:
+            address = Address.parse(f"{LOOPBACK}:{port}")
+            endpoint = attrs.evolve(first, address=address) if first else Endpoint(address)
+            cluster = attrs.evolve(cluster, endpoints=(endpoint,), discovery=None)
+        clusters.append(cluster)
     return attrs.evolve(config, clusters=tuple(clusters))
-
-
-def stand_in(
-    cluster: Cluster, ports: Mapping[Address, int], upstreams: Mapping[str, int]
-) -> int | None:
-    """Return the port that stands in for the hosts of a cluster, if one does."""
-    if cluster.name in upstreams or not cluster.endpoints:
-        return upstreams.get(cluster.name)
-    return ports.get(cluster.endpoints[0].address)
-
-
-def led_to(cluster: Cluster, port: int) -> Cluster:
-    """Return a cluster whose one host is at that port; what else is said of the first stays."""
-    address = Address.parse(f"{LOOPBACK}:{port}")
-    first = cluster.endpoints[0] if cluster.endpoints else Endpoint(address)
-    endpoint = attrs.evolve(first, address=address)
-    return attrs.evolve(cluster, endpoints=(endpoint,), discovery=None)

@@ -78,8 +78,9 @@ class Generation:
 
     async def end(self, seconds: float) -> None:
         """Have everybody leave within so many seconds; returns when it is gone."""
-        await self._plane.shutdown(seconds)
-        self._over.set()
+        if not self._over.is_set():
+            await self._plane.shutdown(seconds)
+            self._over.set()
         await self.gone.wait()
 
     async def end_when_empty(self, seconds: float) -> None:

@@ -104,7 +104,8 @@ class Cluster:
     def _host(self, member: Member, known: Host | None) -> Host:
         if known is None:
             return Host(member, self._figures.of(member.key), self._monitors.of(member.key))
-        known.become(member)
+        if member != known.member:
+            known.become(member)
         return known
 
     def pick(self, tried: Collection[Host] = (), wish: Wish = ANY) -> Host:

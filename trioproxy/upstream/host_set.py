@@ -103,9 +103,13 @@ class HostSet(Generic[H]):
         if key is None:
             key = self._rng.getrandbits(HASH_BITS)
         index = self._draw(key)
+        lane = self._lanes[index]
         if self._loads[index].fitness is Fitness.ANY:
             self._panics.add()
-        host = self._lanes[index].pick(key, tried)
+            healthy = _healthy(lane.hosts, tried) if tried else []
+            if healthy:  # a further try shall not be the victim of the panic again
+                return healthy[key % len(healthy)]
+        host = lane.pick(key, tried)
         return self._other(key, tried) or host if host in tried else host
 
     def _draw(self, key: int) -> int:
@@ -131,6 +135,10 @@ def table_maker(config: Config) -> MakeTable[H] | None:
     if config.lb_policy == "maglev":
         return partial(Maglev, size=config.maglev.table_size)
     return None
+
+
+def _healthy(hosts: Sequence[H], tried: Collection[H]) -> list[H]:
+    return [host for host in hosts if host.member.healthy and host not in tried]
 
 
 def _level(group: Sequence[Host]) -> Level:

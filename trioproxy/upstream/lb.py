@@ -20,7 +20,6 @@ from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from trioproxy.upstream.host_set import HASHING, HostSet
-from trioproxy.upstream.member import PENDING_ACTIVE_HC
 from trioproxy.upstream.policies import Host
 from trioproxy.upstream.subsets import Criteria, Subsets
 from trioproxy.upstream.weights import SlowStart
@@ -80,9 +79,9 @@ class Balancer(Generic[H]):
     def update(self, hosts: Sequence[H], now: float) -> None:
         """Have these hosts from now on, as they fare at `now`.
 
-        Those that have not been checked yet are as if they were not there, even in a panic.
+        Those of whose health nothing is known are as if they were not there, even in a panic.
         """
-        self._hosts = [host for host in hosts if PENDING_ACTIVE_HC not in host.member.flags]
+        self._hosts = [host for host in hosts if not host.member.unknown]
         if self._slow_start is not None:
             self._slow_start.note([host for host in self._hosts if host.member.healthy], now)
         self._weigh(now)

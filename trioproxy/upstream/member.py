@@ -22,6 +22,8 @@ PENDING_DYNAMIC_REMOVAL = "pending_dynamic_removal"
 FAILED = frozenset({FAILED_ACTIVE_HC, FAILED_OUTLIER_CHECK, FAILED_EDS_HEALTH})
 DEGRADED = frozenset({DEGRADED_ACTIVE_HC, DEGRADED_EDS_HEALTH})
 
+UNTRIED = frozenset({FAILED_ACTIVE_HC, PENDING_ACTIVE_HC})
+
 FLAG_OF_STATUS = {
     "healthy": (),
     "degraded": (DEGRADED_EDS_HEALTH,),
@@ -66,6 +68,11 @@ class Member:
     def healthy(self) -> bool:
         """Whether nothing speaks against sending it requests."""
         return FAILED.isdisjoint(self.flags)
+
+    @property
+    def unknown(self) -> bool:
+        """Whether it was neither checked yet nor taken for healthy as the parent knew it."""
+        return UNTRIED.issubset(self.flags)
 
     @property
     def degraded(self) -> bool:

@@ -48,20 +48,20 @@ def _sum(hosts: Sequence[Host]) -> int:
 
 
 class SlowStart(Generic[H]):
-    """Knows since when hosts are fit, and how much of its weight a new one has by now."""
+    """Knows since when hosts are fit, and how much of its weight a new one has by now.
+
+    Those that begin together are equally cold, so they share as ever.
+    """
 
     def __init__(self, config: Config) -> None:
         self._window = config.window
         self._exponent = 1 / config.aggression
         self._least = config.min_weight
         self._since: dict[H, float] = {}
-        self._known = False
 
     def note(self, fit: Iterable[H], now: float) -> None:
-        """Note which hosts are fit at `now`, in seconds; the first ones ever are warm."""
-        begun = now if self._known else -inf
-        self._since = {host: self._since.get(host, begun) for host in fit}
-        self._known = self._known or bool(self._since)
+        """Note which hosts are fit at `now`, in seconds."""
+        self._since = {host: self._since.get(host, now) for host in fit}
 
     def warmth(self, host: H, now: float) -> float:
         """Return what part of its weight a host has."""

@@ -140,6 +140,6 @@ async def test_one_with_a_nursery_is_ended_without_a_reset(
 
     async with proxy_with(monkeypatch, serve) as proxy, await proxy.connect() as stream:
         await wait_all_tasks_blocked()
-        proxy.plane.drain(Cause.RESTART, 0, 10, immediate=True)
+        proxy.drain(Cause.RESTART, 10, time=0)
         assert await stream.receive_some() == b""
         assert trio.current_time() < 11
