@@ -79,9 +79,10 @@ class Http2Upstream:
         interval, timeout = options.keepalive_interval, options.keepalive_timeout
         keepalive = KeepAlive(self.multiplex, sweep, interval, timeout, lost)
         keepalive.begin()
-        why: UpstreamReset = self._lost("closed by the host")
+        why = UpstreamReset("closed")
         try:
             await self.multiplex.run()
+            why = self._lost("closed by the host")
         except Idle:
             pool.cluster.stats.upstream_cx_idle_timeout.add()
         except OSError as error:
@@ -131,7 +132,12 @@ class Http2Upstream:
         self.connection.requests += 1
         self.connection.when = inf
         self._pool.stats.streams_active.add()
+        self._look_at_wear()
         return stream
+
+    def _look_at_wear(self) -> None:
+        if not self.parting and self._pool.is_worn(self.connection):
+            self.part()
 
     def leave(self, stream: UpstreamStream, *, clean: bool) -> None:
         """A stream's task is done with it."""
@@ -142,8 +148,7 @@ class Http2Upstream:
         self.connection.sweep.timed.discard(stream.bound)
         stream.bound.forget()
         self._pool.stats.streams_active.add(-1)
-        if self._pool.is_worn(self.connection):
-            self.part()
+        self._look_at_wear()
         if not self.streams:
             self.connection.when = self._pool.idle_until()
             self._close_if_done()
