@@ -67,7 +67,7 @@ def get(path: str = "/", host: str = "example.org", headers: str = "") -> str:
 async def test_grpc_calls_pass() -> None:
     with grpc_peers.service() as port:
         async with open_proxy(CONFIGS / "grpc.yaml", {"orders": port}) as proxy:
-            with grpc_peers.channel(proxy.port("grpc")) as channel:
+            with grpc_peers.channel(int(proxy.url.rpartition(":")[2])) as channel:
                 ask = channel.unary_unary("/shop.Orders/Unary")
                 assert await grpc_peers.calling(partial(ask, b"hi")) == b"said hi"
                 other = partial(channel.unary_unary("/shop.Carts/Unary"), b"")

@@ -188,18 +188,19 @@ def test_a_child_that_dies_leaves_it_as_it_was(site: Site) -> None:
     """A28: closed and ill."""
     parent = site.serve()
     web, admin = parent.ports["web"], parent.ports["admin"]
-    drain(parent)
-    assert post(admin, "/healthcheck/fail") == (200, "OK\n")
-    with ScriptedChild(site) as child:
-        child.take_over()
-    parent.wait_for("the next generation died: serving as before")
-    assert not lets_in(site, web)
-    assert ask(admin, "/ready") == (503, "DRAINING\n")
-    assert cancel(parent) == (200, "OK\n")
-    assert lets_in(site, web)
-    assert {ask(web, "/healthz")[0] for _ in range(ENOUGH)} == {503}
-    assert post(admin, "/healthcheck/ok") == (200, "OK\n")
-    assert {ask(web, "/healthz")[0] for _ in range(ENOUGH)} == {200}
+    with Unfinished(web):  # so that there is somebody to wait for
+        drain(parent)
+        assert post(admin, "/healthcheck/fail") == (200, "OK\n")
+        with ScriptedChild(site) as child:
+            child.take_over()
+        parent.wait_for("the next generation died: serving as before")
+        assert not lets_in(site, web)
+        assert ask(admin, "/ready") == (503, "DRAINING\n")
+        assert cancel(parent) == (200, "OK\n")
+        assert lets_in(site, web)
+        assert {ask(web, "/healthz")[0] for _ in range(ENOUGH)} == {503}
+        assert post(admin, "/healthcheck/ok") == (200, "OK\n")
+        assert {ask(web, "/healthz")[0] for _ in range(ENOUGH)} == {200}
 
 
 def test_a_child_that_was_drained_and_dies_leaves_a_parent_that_serves(site: Site) -> None:

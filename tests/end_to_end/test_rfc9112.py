@@ -37,7 +37,6 @@ REFUSED = {
     "2.2 nothing but garbage": (r"\x16\x03\x01\x02\0\x01 | |", 400),
     "2.3 HTTP/0.9": ("GET /", 400),
     "2.3 HTTP/1.2": ("GET / HTTP/1.2 | Host: x |", 505),
-    "2.3 the preface of HTTP/2": ("PRI * HTTP/2.0 | | SM | |", 505),
     "2.3 a version in lower case": ("GET / http/1.1 | Host: x |", 400),
     "2.3 a version with more digits": ("GET / HTTP/1.10 | Host: x |", 400),
     "2.3 another protocol": ("GET / RTSP/1.1 | Host: x |", 400),

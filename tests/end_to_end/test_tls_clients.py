@@ -75,6 +75,17 @@ def test_curl_is_served_on_one_connection(proxy: Instance, authority: Authority)
 
 
 @foreign
+def test_curl_speaks_http2_where_both_want_to(
+    running: Running, authority: Authority, pair: Pair, tmp_path: Path
+) -> None:
+    with running(yaml(pair, "alpn: [h2, http/1.1]"), tmp_path) as proxy:
+        for version, spoken in (("--http2", "2"), ("--http1.1", "1.1")):
+            trust = ("--cacert", str(authority.path), version)
+            done = curl(proxy, *trust, "-w", " %{http_version} ", "-o", "/dev/null")
+            assert done.stdout.split()[-1] == spoken, done.stderr
+
+
+@foreign
 def test_curl_shows_a_certificate(
     running: Running, authority: Authority, pair: Pair, tmp_path: Path
 ) -> None:

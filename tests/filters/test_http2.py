@@ -476,3 +476,22 @@ async def test_whoever_checks_health_in_vain_is_asked_to_leave(serving: Serving)
         assert await client.end() == "(fin)"
         assert len(client.goaways) == 2
         assert proxy.counter("http.web.downstream_cx_drain_close") == 1
+
+
+async def test_an_answer_that_is_long_is_as_slow_as_its_client(serving: Serving) -> None:
+    """It may take longer than `stream_idle_timeout`, as long as something moves."""
+    body = f"{{match: {{prefix: /}}, direct_response: {{status: 200, body: {'x' * 300_000}}}}}"
+    async with serving(http("stream_idle_timeout: 300ms,", routes=body)) as proxy:
+        client = await connect(proxy)
+        client.acknowledges = False
+        stream = await client.ask()
+        began = trio.current_time()
+        while not client.heard[stream].ended:
+            size = len(client.heard[stream].body)
+            await trio.sleep(0.1)
+            client.h2.increment_flow_control_window(65_536, stream)
+            client.h2.increment_flow_control_window(65_536)
+            await client.flush()
+            await client.until(lambda size=size: len(client.heard[stream].body) > size)
+        assert len(client.heard[stream].body) == 300_000
+        assert trio.current_time() > began + 0.3

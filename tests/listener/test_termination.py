@@ -38,6 +38,7 @@ async def test_requests_come_through_and_the_end_is_told(
                 assert (await client.receive_some()).endswith(b"\r\n\r\nok")
             assert await client.receive_some() == b""
             nursery.cancel_scope.cancel()
+        assert proxy.counter("http.web.downstream_cx_ssl_total") == 1
         agreed = {"handshake": 1, "no_certificate": 1, "versions.TLSv1.3": 1}
         assert agreed.items() <= proxy.counted(SSL).items()
 

@@ -40,3 +40,14 @@ with open_log() as process_log:
 """)
     assert done.stdout == "alive\n"
     assert "in busy" in done.stderr
+
+
+def test_full_collections_are_rare_and_the_others_as_they_were() -> None:
+    done = run("""
+import gc
+from trioproxy.server.limits import RARELY, collect_rarely
+before = gc.get_threshold()
+collect_rarely()
+print(gc.get_threshold() == (*before[:2], RARELY))
+""")
+    assert done.stdout == "True\n"

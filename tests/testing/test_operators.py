@@ -77,6 +77,7 @@ async def operate(proxy: Proxy, rng: Random) -> None:
             await trio.sleep(rng.uniform(0, 60))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moves", ["true", "false"])
 @pytest.mark.parametrize("seed", range(3))
 async def test_nobody_is_closed_without_notice(

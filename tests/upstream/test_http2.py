@@ -263,6 +263,29 @@ async def test_a_kept_connection_that_turns_out_to_be_closed_costs_nothing(
             await proxy.until("cluster.app.upstream_cx_active")
 
 
+async def test_a_kept_connection_that_is_closed_under_a_request(serving: Serving) -> None:
+    """What is safe is asked again, on a new connection; what is not is not."""
+    async with serving(http(cluster=HTTP2)) as proxy:
+        for method in ("GET", "POST"):
+            await proxy.play("client >> GET / HTTP/1.1 | host: a |")
+            origin = await accept(proxy)
+            number, _ = await origin.asked()
+            await origin.respond(number, b"ok", headers={"content-length": "2"})
+            await proxy.play("client << HTTP/1.1 200 OK | content-length: 2 | | ok\\")
+            await proxy.play(f"client >> {method} / HTTP/1.1 | host: a |")
+            await origin.asked()
+            origin.peer.close()
+            if method == "POST":
+                assert b"503" in await (await proxy.party("client")).line()
+                break
+            again = await accept(proxy)
+            number, _ = await again.asked()
+            await again.respond(number, b"ok", headers={"content-length": "2"})
+            await proxy.play("client << HTTP/1.1 200 OK | content-length: 2 | | ok\\")
+            again.peer.close()
+            await proxy.until("cluster.app.upstream_cx_active")
+
+
 async def test_the_routes_timeout_bounds_the_answer(serving: Serving) -> None:
     async with serving(http(route="timeout: 50ms", cluster=HTTP2)) as proxy:
         await proxy.play("client >> GET / HTTP/1.1 | host: a |")

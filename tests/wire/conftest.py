@@ -15,6 +15,7 @@ from trioproxy.codec.h2.limits import Limits
 from trioproxy.codec.h2.server import ServerConnection
 from trioproxy.reactor.running import open_reactor
 from trioproxy.reactor.transport import Transport
+from trioproxy.stats.region import Region
 from trioproxy.wire.multiplex import Multiplex
 
 if TYPE_CHECKING:
@@ -53,20 +54,22 @@ async def served(
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
     events: list[Event] = []
     codec = ServerConnection(Limits(), Codec())
-    async with open_reactor() as reactor, trio.open_nursery() as nursery:
-        transport = Transport(reactor, ours)
-        multiplex = Multiplex(transport, codec, events.append)
-        nursery.start_soon(multiplex.run)
-        theirs.setblocking(False)
-        peer = Peer(trio.socket.from_stdlib_socket(theirs))
-        client = await H2Peer.greet(peer, window=window)
-        await trio.testing.wait_all_tasks_blocked()
-        try:
-            yield Served(multiplex, codec, client, events)
-        finally:
-            nursery.cancel_scope.cancel()
-            transport.close()
-            peer.close()
+    with Region.create() as region, region.claim(0, 0) as writer:
+        received, sent = writer.counter("received"), writer.counter("sent")
+        async with open_reactor() as reactor, trio.open_nursery() as nursery:
+            transport = Transport(reactor, ours)
+            multiplex = Multiplex(transport, codec, events.append, received, sent)
+            nursery.start_soon(multiplex.run)
+            theirs.setblocking(False)
+            peer = Peer(trio.socket.from_stdlib_socket(theirs))
+            client = await H2Peer.greet(peer, window=window)
+            await trio.testing.wait_all_tasks_blocked()
+            try:
+                yield Served(multiplex, codec, client, events)
+            finally:
+                nursery.cancel_scope.cancel()
+                transport.close()
+                peer.close()
 
 
 @pytest.fixture

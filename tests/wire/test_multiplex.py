@@ -20,7 +20,6 @@ async def test_what_comes_is_handed_on_in_order(open_served: Open) -> None:
         kinds = [type(event) for event in served.events if event.stream_id == number]
         assert kinds == [events.RequestReceived, events.DataReceived]
         assert served.multiplex.heard
-        assert served.multiplex.received > 0
 
 
 async def test_what_many_say_in_a_turn_goes_out_at_once(open_served: Open) -> None:
@@ -63,10 +62,10 @@ async def test_who_is_not_read_by_its_peer_goes_on_reading(open_served: Open) ->
         async with trio.open_nursery() as nursery:
             nursery.start_soon(wait)
             served.client.h2.ping(bytes(8))
+            served.multiplex.heard = False
             await served.client.flush()
-            received = served.multiplex.received
             await trio.testing.wait_all_tasks_blocked()
-            assert served.multiplex.received > received - 1
+            assert served.multiplex.heard
             assert not waited.is_set()
             await served.client.until(lambda: len(served.client.heard[number].body) > MOST_UNSENT)
             await waited.wait()

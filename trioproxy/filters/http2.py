@@ -38,6 +38,8 @@ class Http2Connection:
     `said` was read from the client before. `busy` tells that it ended in the middle of some.
     """
 
+    preface = b""  # of another version: this is the last one
+
     __slots__ = (
         "_crew",
         "_goodbye_said",
@@ -57,10 +59,17 @@ class Http2Connection:
         self.connection = connection
         self.manager = manager
         self.codec = ServerConnection(manager.http2_limits, manager.http2_codec)
-        self.multiplex = Multiplex(connection.transport, self.codec, self._handle)
+        self.multiplex = Multiplex(
+            connection.transport,
+            self.codec,
+            self._handle,
+            manager.stats.downstream_cx_rx_bytes_total,
+            manager.stats.downstream_cx_tx_bytes_total,
+        )
         self.streams: dict[int, Http2Stream] = {}
         self.busy = False
         connection.protocol = "HTTP/2"
+        connection.transport.on_hangup = None  # whoever reads sees the end
         connection.lifetime.mover = self._stay
         connection.lifetime.spoken_to = self._spoken_to
         self._crew: Crew[Http2Stream] | None = None
@@ -75,8 +84,6 @@ class Http2Connection:
 
     def __repr__(self) -> str:
         return f"<Http2Connection {self.connection.id}, {len(self.streams)} streams>"
-
-    preface = b""
 
     async def serve(self) -> None:
         """Serve until either side has enough."""
@@ -103,8 +110,6 @@ class Http2Connection:
             self._say_why()
             await trio.lowlevel.checkpoint_if_cancelled()  # one will do for all of them
             raise
-        finally:
-            self._count_bytes()
 
     async def _run(self) -> None:
         keepalive = self._keepalive()
@@ -245,7 +250,6 @@ class Http2Connection:
         manager = self.manager
         del self.streams[stream.number]
         manager.http2_stats.streams_active.add(-1)
-        self._count_bytes()
         if self.streams:
             return
         if self._goodbye_said:
@@ -266,12 +270,6 @@ class Http2Connection:
             record.tls = self.connection.tls
             record.server_name = self.connection.server_name or None
         return record
-
-    def _count_bytes(self) -> None:
-        stats, multiplex = self.manager.stats, self.multiplex
-        stats.downstream_cx_rx_bytes_total.add(multiplex.received)
-        stats.downstream_cx_tx_bytes_total.add(multiplex.sent)
-        multiplex.received = multiplex.sent = 0
 
     def _say_why(self) -> None:
         """Its time is over: the last words are those that cost no wait."""

@@ -17,7 +17,7 @@ from trioproxy.filters.grpc import is_grpc, refusal
 from trioproxy.filters.http2_upgrade import Handshake, handshake
 from trioproxy.filters.tunnel import Tunnel
 from trioproxy.wire.body import ArrivingBody, WholeBody
-from trioproxy.wire.stream import Stream
+from trioproxy.wire.stream import PIECE, Stream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
@@ -160,8 +160,10 @@ class Http2Stream(Stream):
         trailers = exchange.response_trailers
         ended = not trailers.fields
         self._begin(response, exchange, ended=ended and not data)
-        if data:
-            await self.send(data, ended=ended)
+        for start in range(0, len(data), PIECE):
+            self.lifetime.touch()
+            piece = data if len(data) <= PIECE else data[start : start + PIECE]
+            await self.send(piece, ended=ended and start + PIECE >= len(data))
         if not ended:
             self._send_trailers(trailers)
 

@@ -84,7 +84,7 @@ class HttpManaging:
         stats, inheritance = self.stats, connection.inheritance
         if inheritance is None:
             stats.downstream_cx_total.add()
-        stats.downstream_cx_active.add()
+        self._count_active(connection, 1)
         if self.config.max_connection_duration is not None:
             connection.lifetime.limit(self.config.max_connection_duration)
         client: Http1Connection | Http2Connection
@@ -100,11 +100,18 @@ class HttpManaging:
         except OSError:  # the client's socket failed
             connection.transport.hangup = True
         finally:
-            stats.downstream_cx_active.add(-1)
+            self._count_active(connection, -1)
             if not connection.moved:
                 stats.downstream_cx_end(remote=connection.transport.hangup, active_rq=client.busy)
                 stats.downstream_cx_length_ms.record(connection.lifetime.age * 1000)
             client.forget()
+
+    def _count_active(self, connection: Connection, change: int) -> None:
+        stats = self.stats
+        stats.downstream_cx_active.add(change)
+        if connection.tls is not None:
+            stats.downstream_cx_ssl_total.add(max(change, 0))
+            stats.downstream_cx_ssl_active.add(change)
 
     def refusal(self, offer: Offer) -> str:
         """Return why a connection of the previous generation cannot be had; empty if it can."""

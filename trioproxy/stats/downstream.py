@@ -71,6 +71,8 @@ class HttpStats(Family):
     downstream_cx_http1_active: Gauge
     downstream_cx_http2_total: Counter
     downstream_cx_http2_active: Gauge
+    downstream_cx_ssl_total: Counter
+    downstream_cx_ssl_active: Gauge
     downstream_cx_upgrades_total: Counter
     downstream_cx_upgrades_active: Gauge
     downstream_rq_total: Counter

@@ -20,6 +20,7 @@ class Certificate:
     path: Path
     serial_number: str
     names: Names
+    common_name: str
     begins: float
     ends: float
 
@@ -38,14 +39,16 @@ class Certificate:
             path,
             facts["serialNumber"].lower(),
             tuple(facts.get("subjectAltName", ())),
+            next((v for part in facts["subject"] for k, v in part if k == "commonName"), ""),
             ssl.cert_time_to_seconds(facts["notBefore"]),
             ssl.cert_time_to_seconds(facts["notAfter"]),
         )
 
     @property
     def dns_names(self) -> tuple[str, ...]:
-        """The host names that it is for, in lower case, wildcards included."""
-        return tuple(name.lower() for kind, name in self.names if kind == "DNS")
+        """The host names that it is for, in lower case, wildcards included; or whom it names."""
+        names = tuple(name.lower() for kind, name in self.names if kind == "DNS")
+        return names or (self.common_name.lower(),)
 
     def days_left(self, now: float) -> int:
         """Return the whole days until it expires, 0 where it has."""

@@ -9,7 +9,8 @@ def reason(error: OSError) -> str:
     """Say it as in `no shared cipher`, or `certificate verify failed: certificate has expired`."""
     if not isinstance(error, ssl.SSLError):
         return (error.strerror or str(error)).lower()
-    words = (error.reason or error.strerror or "failed").lower().replace("_", " ")
+    told: str | None = getattr(error, "reason", None)  # those that Python itself makes have none
+    words = (told or error.strerror or "failed").lower().replace("_", " ")
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"{words}: {error.verify_message}"
     return words

@@ -49,7 +49,14 @@ class Http2Upstream:
         self._pool = pool
         self.connection = connection
         self.codec = ClientConnection(pool.limits, pool.codec)
-        self.multiplex = Multiplex(connection.transport, self.codec, self._handle)
+        stats = pool.cluster.stats
+        self.multiplex = Multiplex(
+            connection.transport,
+            self.codec,
+            self._handle,
+            stats.upstream_cx_rx_bytes_total,
+            stats.upstream_cx_tx_bytes_total,
+        )
         self.streams: dict[int, UpstreamStream] = {}
         self.introduced = False
         self.parting = False
@@ -72,9 +79,10 @@ class Http2Upstream:
         interval, timeout = options.keepalive_interval, options.keepalive_timeout
         keepalive = KeepAlive(self.multiplex, sweep, interval, timeout, lost)
         keepalive.begin()
-        why: UpstreamReset = self._lost("closed by the host")
+        why = UpstreamReset("closed")
         try:
             await self.multiplex.run()
+            why = self._lost("closed by the host")
         except Idle:
             pool.cluster.stats.upstream_cx_idle_timeout.add()
         except OSError as error:
@@ -96,7 +104,6 @@ class Http2Upstream:
             self._pool.stats.goaway_sent.add()
             self.codec.goaway()
             self.multiplex.flush_nowait()
-        self._count_bytes()
         self.connection.end(active_rq=busy)
         self.multiplex.forget()
 
@@ -125,7 +132,12 @@ class Http2Upstream:
         self.connection.requests += 1
         self.connection.when = inf
         self._pool.stats.streams_active.add()
+        self._look_at_wear()
         return stream
+
+    def _look_at_wear(self) -> None:
+        if not self.parting and self._pool.is_worn(self.connection):
+            self.part()
 
     def leave(self, stream: UpstreamStream, *, clean: bool) -> None:
         """A stream's task is done with it."""
@@ -136,19 +148,11 @@ class Http2Upstream:
         self.connection.sweep.timed.discard(stream.bound)
         stream.bound.forget()
         self._pool.stats.streams_active.add(-1)
-        self._count_bytes()
-        if self._pool.is_worn(self.connection):
-            self.part()
+        self._look_at_wear()
         if not self.streams:
             self.connection.when = self._pool.idle_until()
             self._close_if_done()
         self._pool.has_room()
-
-    def _count_bytes(self) -> None:
-        stats, multiplex = self._pool.cluster.stats, self.multiplex
-        stats.upstream_cx_rx_bytes_total.add(multiplex.received)
-        stats.upstream_cx_tx_bytes_total.add(multiplex.sent)
-        multiplex.received = multiplex.sent = 0
 
     def _handle(self, event: events.Event) -> None:
         """Have the task that an event is for take note of it."""

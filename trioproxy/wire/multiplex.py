@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trioproxy.codec.h2.connection import Connection
     from trioproxy.codec.h2.events import Event
     from trioproxy.reactor.transport import Transport
+    from trioproxy.stats.handles import Counter
 
 READ_SIZE = 64 * 1024
 MOST_UNSENT = 128 * 1024
@@ -33,28 +34,33 @@ RELAX_EVERY = 1.0  # seconds: what the codec's limits of floods are counted over
 class Multiplex:
     """Drives `codec` on `transport`; what comes is handed to `handle`, event by event.
 
-    `received` and `sent` count bytes; `over` has the task end once all is written; `ended` tells
+    `received` and `sent` count bytes. `over` has the task end once all is written; `ended` tells
     that the peer has closed, `heard` is set with whatever comes.
     """
 
     __slots__ = (
         "_gathered",
         "_handle",
+        "_received",
         "_relaxed",
         "_room",
+        "_sent",
         "_unsent",
         "_woken",
         "codec",
         "ended",
         "heard",
         "over",
-        "received",
-        "sent",
         "transport",
     )
 
     def __init__(
-        self, transport: Transport, codec: Connection, handle: Callable[[Event], None]
+        self,
+        transport: Transport,
+        codec: Connection,
+        handle: Callable[[Event], None],
+        received: Counter,
+        sent: Counter,
     ) -> None:
         self.transport = transport
         self.codec = codec
@@ -64,8 +70,8 @@ class Multiplex:
         self._room = trio.lowlevel.ParkingLot()
         self._woken = False
         self._relaxed = transport.reactor.now
-        self.received = 0
-        self.sent = 0
+        self._received = received
+        self._sent = sent
         self.over = False
         self.ended = False
         self.heard = False
@@ -132,7 +138,7 @@ class Multiplex:
     def _read(self) -> None:
         data = self.transport.receive_nowait(READ_SIZE)
         if data:
-            self.received += len(data)
+            self._received.add(len(data))
             self.heard = True
             self._take(data)
         elif data is not None:
@@ -155,7 +161,7 @@ class Multiplex:
             if not data:
                 break
             sent = transport.send_nowait(data)
-            self.sent += sent
+            self._sent.add(sent)
             if sent < len(data):
                 self._unsent = memoryview(data)[sent:]
                 return

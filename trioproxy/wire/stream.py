@@ -129,26 +129,23 @@ class Stream:
         return f"<{type(self).__name__} {self.number}>"
 
     async def send(self, data: bytes, *, ended: bool = False) -> None:
-        """Send a piece of the body, as fast as the peer takes it; raises what it was cut by."""
-        offset, size = 0, len(data)
-        while True:
-            end = min(offset + PIECE, size)
-            piece = data if size <= PIECE and not offset else data[offset:end]
-            offset += await self._send(piece, ended=ended and end == size)
-            if offset == size:
-                return
+        """Send a piece of the body, as fast as the peer takes it; raises what it was cut by.
 
-    async def _send(self, piece: bytes, *, ended: bool) -> int:
-        """Send what can be sent of a piece; returns how much that was."""
+        A piece that is much longer than PIECE had better be cut up.
+        """
         multiplex = self.multiplex
-        taken = multiplex.codec.send_data(self.number, piece, ended=ended)
-        if taken < 0:
-            raise self.gone()
-        if multiplex.gather(taken):
-            await multiplex.room()
-        elif taken < len(piece):
-            await self._windows.wait()
-        return taken
+        while True:
+            taken = multiplex.codec.send_data(self.number, data, ended=ended)
+            if taken < 0:
+                raise self.gone()
+            full = multiplex.gather(taken)
+            if full:
+                await multiplex.room()
+            if taken == len(data):
+                return
+            data = data[taken:]
+            if not full:
+                await self._windows.wait()
 
     def send_trailers(self, trailers: Headers) -> None:
         """Send the fields behind the body; raises what it was cut by, UnsafeMessage."""
