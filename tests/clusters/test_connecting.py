@@ -11,7 +11,7 @@ import attrs
 import pytest
 import trio
 
-from trioproxy.clusters.connecting import Connector, agreed, hang_up
+from trioproxy.clusters.connecting import Connector, agreed, hang_up, reason
 from trioproxy.clusters.probe import CheckFailed, Failure, Probe
 from trioproxy.clusters.tcp_dialogue import TcpDialogue
 from trioproxy.codec.proxy_protocol import V2_HEAD, read_header
@@ -121,6 +121,24 @@ async def test_who_is_somebody_else_fails(host: Host, authority: Authority) -> N
 async def test_a_name_that_can_be_nobodys(host: Host) -> None:
     async with serving(host) as address:
         assert str(await failure(cluster(address, UpstreamTls()), ".")).startswith("TLS: ")
+
+
+async def test_a_host_may_ask_who_we_are(host: Host, authority: Authority) -> None:
+    host.context.verify_mode = ssl.CERT_REQUIRED
+    host.context.load_verify_locations(authority.path)
+    own = authority.issue("proxy.example")
+    tls = UpstreamTls(trusted_ca=authority.path)
+    async with serving(host) as address:
+        await failure(cluster(address, tls))
+        known = attrs.evolve(tls, certificate=own.certificate, private_key=own.private_key)
+        await check(cluster(address, known))
+
+
+def test_what_goes_wrong_after_the_handshake_is_of_tls_too() -> None:
+    """As in TLS 1.3, where a host says only then that it wants a certificate."""
+    broken = trio.BrokenResourceError()
+    broken.__cause__ = ssl.SSLError(1, "certificate required")
+    assert reason(broken) == "TLS: certificate required"
 
 
 async def test_who_does_not_speak_tls_fails(host: Host) -> None:

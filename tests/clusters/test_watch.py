@@ -75,3 +75,9 @@ def test_a_log_that_cannot_be_opened(tools: WatchTools, tmp_path: Path, part: st
     }
     with pytest.raises(FileNotFoundError):
         watch(attrs.evolve(PLAIN, **{part: parts[part]}), tools)  # type: ignore[arg-type]
+
+
+def test_tls_files_that_will_not_do(tools: WatchTools, tmp_path: Path) -> None:
+    tls = UpstreamTls(trusted_ca=tmp_path / "missing.pem")
+    with pytest.raises(ValueError, match=r"missing\.pem: No such file"):
+        watch(attrs.evolve(PLAIN, health_checks=(TCP,), tls=tls), tools)

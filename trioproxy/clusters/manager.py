@@ -47,7 +47,7 @@ class ClusterManager:
         tools: WatchTools,
         trusted: Mapping[str, Collection[str]],
     ) -> None:
-        """Raises OSError where an event log cannot be opened.
+        """Raises OSError where an event log cannot be opened, ValueError as `Watch` does.
 
         `trusted` are hosts by cluster that are as good as healthy until they have been checked.
         """

@@ -33,12 +33,14 @@ def open_clusters(
     supervisor: Supervisor,
     lineage: Lineage,
 ) -> Iterator[ClusterManager]:
-    """Manage the clusters; raises StartFailed where an event log cannot be opened."""
+    """Manage the clusters; raises StartFailed where files cannot be opened, or will not do."""
     with Reader(region, writer.epoch) as reader, AccessLogs(LogCounter(writer)) as logs:
         tools = WatchTools(writer, Tallies(reader), rng, logs, wall_clock)
         try:
             manager = ClusterManager(clusters, supervisor.set_hosts, tools, lineage.healthy)
         except OSError as error:
             raise StartFailed(f"cannot open {error.filename}: {error.strerror}") from error
+        except ValueError as error:  # files of TLS that have changed since they were verified
+            raise StartFailed(str(error)) from error
         supervisor.accuse = manager.accuse
         yield manager
