@@ -21,8 +21,12 @@ def main(port: int, count: int) -> int:
     for _ in range(count):
         sock = socket.create_connection(("127.0.0.1", port))
         sock.sendall(ASK)
-        if not sock.recv(1000).endswith(b"\r\n\r\n"):
-            return 1
+        heard = b""
+        while not heard.endswith(b"\r\n\r\n"):
+            piece = sock.recv(1000)
+            if not piece:
+                return 1
+            heard += piece
         poll.register(sock, select.EPOLLIN)
         socks[sock.fileno()] = sock
     print("held", flush=True)
