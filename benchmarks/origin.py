@@ -47,6 +47,7 @@ http {{
   upstream self {{ server unix:received.sock; keepalive 64; keepalive_requests 1000000000; }}
   server {{
     listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{http2_port} http2;
     root files;
     location = / {{ return 200 "{small}"; }}
     location = /upload {{
@@ -74,6 +75,7 @@ class Origin:
     """Where the origin listens, and how it says what reached it."""
 
     http: int
+    http2: int
     redis: int
     body: bytes
 
@@ -107,11 +109,16 @@ def open_origin(core: int, directory: Path) -> Iterator[Origin]:
     """Run nginx and Redis on `core` until the context ends."""
     for name in ("nginx/files", "nginx/body", "redis"):
         (directory / name).mkdir(parents=True)
-    http_port, redis_port = free_ports(2)
-    origin = Origin(http_port, redis_port, make_files(directory / "nginx/files"))
+    http_port, http2_port, redis_port = free_ports(3)
+    origin = Origin(http_port, http2_port, redis_port, make_files(directory / "nginx/files"))
     config = directory / "nginx/nginx.conf"
     config.write_text(
-        NGINX.format(port=http_port, user=nginx_user(), small=SMALL_BODY.decode().strip() + r"\n")
+        NGINX.format(
+            port=http_port,
+            http2_port=http2_port,
+            user=nginx_user(),
+            small=SMALL_BODY.decode().strip() + r"\n",
+        )
     )
     nginx = ["nginx", "-p", config.parent, "-c", config, "-e", "stderr"]
     redis = ["redis-server", "--port", str(redis_port), *REDIS]

@@ -45,6 +45,7 @@ class System:
     find: Callable[[], Path]
     arguments: tuple[str, ...]
     tls: str
+    http2: str | None  # how it is told to speak HTTP/2 to the origin, if it can
     version: str = "--version"
 
     def command(self, config: Path) -> list[str]:
@@ -52,15 +53,18 @@ class System:
         return [str(self.find()), *(part.format(config=config) for part in self.arguments)]
 
     def configure(self, directory: Path, protocol: str, ports: Ports, origin: Origin) -> Path:
-        """Write the configuration for `protocol` (http, tls or l4) into `directory`."""
+        """Write the configuration for `protocol` (see Work) into `directory`."""
         if protocol == "tls":
             make_certificate(directory)
+        if protocol == "http2" and self.http2 is None:
+            raise BenchError("speaks no HTTP/2 to origins")
         names = {
             "TLS": self.tls if protocol == "tls" else "",
             "HTTP_PORT": ports.http,
             "TCP_PORT": ports.tcp,
             "BULK_PORT": ports.bulk,
-            "ORIGIN_HTTP": origin.http,
+            "ORIGIN_HTTP": origin.http2 if protocol == "http2" else origin.http,
+            "UPSTREAM": self.http2 if protocol == "http2" else "",
             "ORIGIN_TCP": origin.redis,
             "DIRECTORY": directory,
             "NGINX_USER": nginx_user(),
@@ -145,6 +149,13 @@ NGINX_TLS = (
 TRIOPROXY_TLS = (
     "\n  tls: {certificate: @DIRECTORY@/certificate.pem, private_key: @DIRECTORY@/key.pem}"
 )
+ENVOY_HTTP2 = (
+    "\n    typed_extension_protocol_options: {"
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"
+    '"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, '
+    "explicit_http_config: {http2_protocol_options: {}}}}"
+)
+TRIOPROXY_HTTP2 = "\n  protocol: http2"
 TRIOPROXY = ("-c", "{config}", "--concurrency", "1", "--use-dynamic-base-id")
 SYSTEMS = {
     system.name: system
@@ -155,6 +166,7 @@ SYSTEMS = {
             find_envoy,
             ("-c", "{config}", "--concurrency", "1", "--disable-hot-restart", "-l", "warning"),
             ENVOY_TLS,
+            ENVOY_HTTP2,
         ),
         System(
             "haproxy",
@@ -162,12 +174,28 @@ SYSTEMS = {
             on_path("haproxy"),
             ("-db", "-f", "{config}"),
             " ssl crt @DIRECTORY@/both.pem",
+            " proto h2",
             "-v",
         ),
         System(
-            "nginx", "nginx.conf", find_nginx, ("-c", "{config}", "-e", "stderr"), NGINX_TLS, "-v"
+            "nginx",
+            "nginx.conf",
+            find_nginx,
+            ("-c", "{config}", "-e", "stderr"),
+            NGINX_TLS,
+            None,
+            "-v",
         ),
-        System("trioproxy", "trioproxy.yaml", find_compiled, TRIOPROXY, TRIOPROXY_TLS),
-        System("trioproxy-plain", "trioproxy.yaml", find_plain, TRIOPROXY, TRIOPROXY_TLS),
+        System(
+            "trioproxy", "trioproxy.yaml", find_compiled, TRIOPROXY, TRIOPROXY_TLS, TRIOPROXY_HTTP2
+        ),
+        System(
+            "trioproxy-plain",
+            "trioproxy.yaml",
+            find_plain,
+            TRIOPROXY,
+            TRIOPROXY_TLS,
+            TRIOPROXY_HTTP2,
+        ),
     )
 }

@@ -59,7 +59,7 @@ class Work:
     title: str
     unit: str
     measure: Callable[[Target, float], float]
-    protocol: str = "http"  # or "tls", "l4": which listeners the proxies are configured with
+    protocol: str = "http"  # "tls" downstream, "http2" to the origin, or "l4"
     fresh: bool = False  # a process of its own for each round
     optional: bool = False  # only when asked for
 
@@ -188,6 +188,7 @@ WORKS = {
         Work("start", "start to first answer", "ms", start, fresh=True),
         # Optional: nginx speaks either version on a port, without TLS.
         Work("http2", "HTTP/2, 8 connections x 8 streams", "us/request", http2, optional=True),
+        Work("http2_both", "... to HTTP/2", "us/request", http2, "http2", optional=True),
         Work(
             "syscalls", "HTTP/1.1 keep-alive", "system calls/request", system_calls, optional=True
         ),
