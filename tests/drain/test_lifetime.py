@@ -206,12 +206,18 @@ events = st.one_of(
 async def test_whatever_happens_it_never_outstays_any_ladder(
     happenings: list[tuple[object, ...]], limit: float | None
 ) -> None:
-    """A62: under any sequence, `when` is bounded by each rung it was ever given."""
+    """A62: under any sequence, `when` is bounded by each rung it was ever given.
+
+    So it is for a stream's lifetime, which stands elsewhere than its connection.
+    """
 
     class Watch:
         now = trio.current_time()
 
-    life = Lifetime(Sweep(Watch()))
+    sweep = Sweep(Watch())
+    life = Lifetime(sweep)
+    inner = Lifetime(sweep, within=life)
+    inner.run_in(trio.CancelScope())
     begun = trio.current_time()
     if limit is not None:
         life.limit(limit)
@@ -222,7 +228,8 @@ async def test_whatever_happens_it_never_outstays_any_ladder(
             case ("tighten", [notice, idle, stream, end]):
                 life.tighten(Ladder(*(begun + each for each in (notice, idle, stream, end))))
                 assert life.when <= before
-                for stands, rung in zip(Stand, (idle, stream, end, end), strict=True):
+                for stands in Stand:
+                    rung = {Stand.IDLE: idle, Stand.STREAM: stream}.get(stands, end)
                     bounds[stands] = min(bounds[stands], begun + rung)
             case ("stand", Stand() as stands, float() as timeout):
                 life.stand(stands, timeout)
@@ -230,7 +237,49 @@ async def test_whatever_happens_it_never_outstays_any_ladder(
             case _:
                 life.touch()
         assert life.when <= bounds[life.stands]
+        with inner:
+            inner.stand(Stand.STREAM, inf)
+            assert inner.when <= bounds[Stand.STREAM]
         assert limit is None or life.when <= begun + limit
+
+
+async def test_what_is_within_another_drains_with_it(
+    autojump_clock: MockClock, sweep: Sweep
+) -> None:
+    """A tunnel on a connection with a request: either is bounded by its own rung."""
+    outer = Lifetime(sweep)
+    request, tunnel = Lifetime(sweep, within=outer), Lifetime(sweep, within=outer)
+    ends: dict[str, float] = {}
+
+    async def live(name: str, life: Lifetime, stands: Stand) -> None:
+        life.stand(stands, inf)
+        ends[name] = await spent(life)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(live, "outer", outer, Stand.STREAMS)
+        nursery.start_soon(live, "request", request, Stand.STREAM)
+        nursery.start_soon(live, "tunnel", tunnel, Stand.FLOW)
+        await trio.testing.wait_all_tasks_blocked()
+        now = trio.current_time()
+        outer.tighten(Ladder(now + 1, now + 1, now + 2, now + 4), Cause.ADMIN)
+        outer.tighten(Ladder(now + 2, now + 2, now + 3, now + 5))
+        outer.relax(Cause.ADMIN)
+    assert in_time(ends["request"], 3)
+    assert in_time(ends["tunnel"], 5)
+    assert in_time(ends["outer"], 5)
+
+
+async def test_what_comes_within_one_that_drains_does_so_too(
+    autojump_clock: MockClock, sweep: Sweep
+) -> None:
+    with Lifetime(sweep) as outer:
+        outer.stand(Stand.STREAMS, inf)
+        outer.tighten(Ladder(*(trio.current_time() + each for each in (1, 1, 2, 3))))
+        inner = Lifetime(sweep, within=outer)
+        inner.stand(Stand.STREAM, inf)
+        assert in_time(await spent(inner), 2)
+        await trio.sleep_forever()
+    assert outer.expired
 
 
 async def test_a_drain_of_600_seconds_in_virtual_time(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
-from h2_peer import H2Peer
+from h2_peer import H2Peer, Heard
 from serving import http
 
 from trioproxy.drain.lifetime import Cause
@@ -495,3 +495,57 @@ async def test_an_answer_that_is_long_is_as_slow_as_its_client(serving: Serving)
             await client.until(lambda size=size: len(client.heard[stream].body) > size)
         assert len(client.heard[stream].body) == 300_000
         assert trio.current_time() > began + 0.3
+
+
+async def test_via_names_the_version_that_a_message_came_in(serving: Serving) -> None:
+    """RFC 9110 section 7.6.3."""
+    async with serving(http("via: edge,")) as proxy:
+        client = await connect(proxy)
+        stream = await client.ask()
+        await proxy.play(
+            """
+            origin << GET / HTTP/1.1 | host: a.org | via: 2.0 edge |
+            origin >> HTTP/1.1 204 No Content |
+            """
+        )
+        assert (await client.answer(stream)).headers["via"] == "1.1 edge"
+    async with serving(http("via: edge,", cluster="protocol: http2")) as proxy:
+        await proxy.play("client >> GET / HTTP/1.0 | host: a.org |")
+        origin = await H2Peer.greet(await proxy.origin.accept(), client=False)
+        number, asked = await origin.asked()
+        assert asked.headers["via"] == "1.0 edge"
+        await origin.respond(number, status="204")
+        assert b"via: 2.0 edge" in await (await proxy.party("client")).head()
+
+
+@pytest.mark.parametrize("cut", [5, 100])
+async def test_a_head_that_does_not_come_to_its_end_is_not_waited_for(
+    serving: Serving, cut: int
+) -> None:
+    async with serving(http("request_headers_timeout: 100ms,")) as proxy:
+        client = await connect(proxy)
+        before = await client.ask()
+        await proxy.play("origin << GET / HTTP/1.1 | host: a.org |")
+        client.h2.send_headers(before + 2, [(":method", "GET"), ("a", "b" * 500)])
+        await client.peer.say(client.h2.data_to_send()[:cut])
+        await client.end()
+        assert client.goaways == [(before, 0)]
+        assert proxy.counter("http.web.downstream_rq_header_timeout") == 1
+    assert [line["details"] for line in proxy.log] == ["request_header_timeout", None]
+
+
+async def test_a_head_that_comes_in_time_is_served(serving: Serving) -> None:
+    async with serving(http("request_headers_timeout: 300ms,", routes=DIRECT)) as proxy:
+        client = await connect(proxy)
+        stream = client.h2.get_next_available_stream_id()
+        await client.flush()
+        client.heard[stream] = Heard()
+        fields = [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "a")]
+        client.h2.send_headers(stream, fields, end_stream=True)
+        frame = client.h2.data_to_send()
+        await client.peer.say(frame[:12])
+        await trio.sleep(0.1)
+        await client.peer.say(frame[12:])
+        assert (await client.answer(stream)).status == 200
+        await trio.sleep(0.4)
+        assert (await client.answer(await client.ask())).status == 200

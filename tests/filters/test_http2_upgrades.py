@@ -2,48 +2,15 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-from hashlib import sha1
 from typing import TYPE_CHECKING
 
 import pytest
 from h2_peer import H2Peer
+from h2_websockets import FIRST, HTTP2, WEBSOCKETS, accept, connect, switch
 from serving import http
 
 if TYPE_CHECKING:
-    from serving import Proxy, Serving
-
-WEBSOCKETS = "upgrades: [websocket],"
-GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-HTTP2 = "protocol: http2"
-
-
-def accept(key: str) -> str:
-    return b64encode(sha1(f"{key}{GUID}".encode()).digest()).decode()
-
-
-async def connect(client: H2Peer, **fields: str) -> int:
-    """Begin an extended CONNECT."""
-    number = client.h2.get_next_available_stream_id()
-    head = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http")]
-    head += [(":path", "/chat"), (":authority", "a.org")]
-    head += [(name.replace("_", "-"), value) for name, value in fields.items()]
-    await client.begin(number, head, ended=False)
-    return number
-
-
-async def switch(proxy: Proxy, key: str = "") -> None:
-    """Have the HTTP/1.1 origin take up the WebSocket, by another key if one is given."""
-    origin = await proxy.party("origin")
-    lines = (await origin.head()).decode().split("\r\n")
-    assert lines[0] == "GET /chat HTTP/1.1"
-    fields = dict(line.split(": ") for line in lines[1:] if line)
-    assert fields["upgrade"] == "websocket"
-    answer = accept(key or fields["sec-websocket-key"])
-    await origin.say(
-        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
-        f"sec-websocket-accept: {answer}\r\nsec-websocket-protocol: x\r\n\r\nfirst".encode()
-    )
+    from serving import Serving
 
 
 async def test_a_websocket_to_an_http1_upstream(serving: Serving) -> None:
@@ -51,12 +18,12 @@ async def test_a_websocket_to_an_http1_upstream(serving: Serving) -> None:
         client = await H2Peer.greet(await proxy.connect())
         stream = await connect(client, sec_websocket_version="13")
         await switch(proxy)
-        await client.until(lambda: client.heard[stream].body == b"first")
+        await client.until(lambda: client.heard[stream].body == FIRST)
         assert client.heard[stream].headers == {":status": "200", "sec-websocket-protocol": "x"}
         await client.data(stream, b"to the origin")
         await proxy.play(r"origin << to the origin\ ")
         await proxy.play(r"origin >> and back\ ")
-        await client.until(lambda: client.heard[stream].body == b"firstand back")
+        await client.until(lambda: client.heard[stream].body == FIRST + b"and back")
         assert proxy.gauge("http.web.downstream_cx_upgrades_active") == 1
         await client.data(stream, b"", ended=True)
         await proxy.play("origin << (fin)")
@@ -64,7 +31,7 @@ async def test_a_websocket_to_an_http1_upstream(serving: Serving) -> None:
         assert (await client.answer(stream)).reset is None
     assert proxy.log[0] == {
         "method": "GET", "path": "/chat", "protocol": "HTTP/2", "status": 200, "flags": None,
-        "details": "via_upstream", "received": 13, "sent": 13, "host": proxy.origin.name,
+        "details": "via_upstream", "received": 13, "sent": 15, "host": proxy.origin.name,
         "failure": None, "attempts": 1,
     }  # fmt: skip
 

@@ -129,9 +129,9 @@ def test_sockets_that_never_listened_may_be_refused_on() -> None:
 
 
 def test_v6_leaves_v4_alone() -> None:
-    with open_sockets([web(Address.parse("[::]:0"))]) as sockets:
+    with open_sockets([web(Address.parse("0.0.0.0:0"))]) as sockets:
         port = sockets.bound[0].local.port
-        with open_sockets([web(Address.parse(f"0.0.0.0:{port}"))]):
+        with open_sockets([web(Address.parse(f"[::]:{port}"))]):
             pass
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 STANDS = {
     "idle": "waits for a request",
     "stream": "in an exchange",
+    "streams": "in exchanges",
     "flow": "bytes flow",
     "life": "with its filter",
 }

@@ -22,13 +22,15 @@ class Message:
     """What requests and responses share.
 
     `headers` are the end-to-end fields. What frames the body or concerns one hop alone stands in
-    attributes, and the codec writes it anew when the message is sent on. `keep_alive` tells
+    attributes, and the codec writes it anew when the message is sent on. `major` and `minor` are
+    the version it came in, 2 and 1 for HTTP/2, which then is like HTTP/1.1. `keep_alive` tells
     whether the sender lets its connection live after this message, `connection` which options it
     named, `upgrade` the protocols it offers or takes up, in lower case, empty if none. Who edits
     a body sets `content_length` or `chunked` to match; of both, `chunked` wins.
     """
 
     headers: Headers = field(default_factory=Headers)
+    major: int = 1
     minor: int = 1
     content_length: int | None = None
     chunked: bool = False

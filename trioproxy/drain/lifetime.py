@@ -47,6 +47,7 @@ class Stand(Enum):
 
     IDLE = "idle"
     STREAM = "stream"
+    STREAMS = "streams"  # as LIFE: each of them has a lifetime of its own, within this one
     FLOW = "flow"  # as LIFE, and `quiet` counts
     LIFE = "life"
 
@@ -76,6 +77,8 @@ class Alarm:
 class Lifetime:
     """The cancel scope of one connection; use it as a context manager around all it does.
 
+    One that is `within` another, a stream's, has the same ladder, and a stand of its own.
+
     `quiet`: bytes that only flow end, once it is noticed, where none has for so many seconds.
 
     `expired` tells afterwards that it was ended by its time, and `stands` where it stood then;
@@ -95,9 +98,11 @@ class Lifetime:
         "_causes",
         "_end",
         "_enters",
+        "_inner",
         "_scope",
         "_sweep",
         "_told",
+        "_within",
         "abandoned",
         "called",
         "expired",
@@ -111,8 +116,10 @@ class Lifetime:
         "when",
     )
 
-    def __init__(self, sweep: Sweep, age: float = 0.0) -> None:
+    def __init__(self, sweep: Sweep, age: float = 0.0, within: Lifetime | None = None) -> None:
         self._sweep = sweep
+        self._within = within
+        self._inner: set[Lifetime] | None = None
         self._begun = trio.current_time() - age
         self._scope: trio.CancelScope | None = None
         self._enters = False
@@ -136,6 +143,8 @@ class Lifetime:
 
     def __enter__(self) -> Self:
         self._sweep.timed.add(self)
+        if self._within is not None:
+            self._join(self._within)
         if self._scope is None:
             self._enters = True
             self._scope = trio.CancelScope()
@@ -149,11 +158,21 @@ class Lifetime:
         traceback: TracebackType | None,
     ) -> bool | None:
         self._sweep.timed.discard(self)
+        if self._within is not None and self._within._inner is not None:
+            self._within._inner.discard(self)
         for alarm in self._alarms or ():
             self._sweep.timed.discard(alarm)
         self._alarms = self.mover = self.spoken_to = None  # they know who has the lifetime
         assert self._scope is not None
         return self._scope.__exit__(kind, error, traceback) if self._enters else None
+
+    def _join(self, outer: Lifetime) -> None:
+        if outer._inner is None:
+            outer._inner = set()
+        outer._inner.add(self)
+        self.ladder, self._causes, self.quiet = outer.ladder, outer._causes, outer.quiet
+        if self.ladder is not STAY:
+            self.when = min(self.when, self._rung())
 
     def run_in(self, scope: trio.CancelScope) -> None:
         """Use a scope that the caller has entered, and leaves once it was cancelled."""
@@ -232,6 +251,8 @@ class Lifetime:
         self.when = min(self.when, self._rung())
         self._sweep.hurry(self.when)
         self._set_alarms()
+        for inner in self._inner or ():
+            inner.tighten(ladder, cause)
 
     def relax(self, cause: Cause = Cause.RESTART) -> None:
         """Withdraw a cause, with its ladder; who was told to leave for it goes on leaving."""
@@ -242,6 +263,8 @@ class Lifetime:
         self.ladder = reduce(Ladder.tightened, self._causes.values(), STAY)
         self.touch()
         self._set_alarms()
+        for inner in self._inner or ():
+            inner.relax(cause)
 
     def abandon(self) -> None:
         """End the connection: its peer has left."""

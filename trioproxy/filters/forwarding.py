@@ -10,7 +10,7 @@ from trioproxy.filters.client_certificate import CLIENT_CERTIFICATE, ClientCerti
 if TYPE_CHECKING:
     from random import Random
 
-    from trioproxy.codec.messages import Request
+    from trioproxy.codec.messages import Message, Request
     from trioproxy.filters.exchange import Exchange
     from trioproxy.filters.network.http_connection_manager import HttpConnectionManager
     from trioproxy.headers import Field
@@ -36,7 +36,7 @@ class Forwarder:
         )
         self._identifies = config.generate_request_id
         self._upgrades = frozenset(config.upgrades)
-        self._via = None if config.via is None else b"1.1 " + config.via.encode("latin-1")
+        self._via = None if config.via is None else config.via.encode("latin-1")
         self._rng = rng
 
     def mark(self, exchange: Exchange) -> None:
@@ -57,7 +57,7 @@ class Forwarder:
         if self._identifies and REQUEST_ID not in names:
             fields.append((REQUEST_ID, request_id(self._rng)))
         if self._via is not None:
-            fields.append((VIA, self._via))
+            fields.append((VIA, version(request) + self._via))
             exchange.on_response(self._mark_response)
 
     def _settle_upgrade(self, request: Request) -> None:
@@ -74,8 +74,14 @@ class Forwarder:
         request.upgrade = ""  # RFC 9110 section 7.8: it may be ignored
 
     async def _mark_response(self, exchange: Exchange) -> None:
-        if exchange.response is not None and self._via is not None:
-            exchange.response.headers.fields.append((VIA, self._via))
+        response = exchange.response
+        if response is not None and self._via is not None:
+            response.headers.fields.append((VIA, version(response) + self._via))
+
+
+def version(message: Message) -> bytes:
+    """Return the version of HTTP that a message came in, as `via` says it."""
+    return b"2.0 " if message.major == 2 else b"1.%d " % message.minor
 
 
 def _taken_out(fields: list[Field], client: bytes) -> bytes:

@@ -40,6 +40,11 @@ class Goodbye:
         """Where the frames stand, for the next generation."""
         return (self.forth.state, self.back.state)
 
+    def words(self) -> tuple[bytes, bytes]:
+        """Return what to say to the upstream, and to the client."""
+        mask = os.urandom(4)  # RFC 6455 section 5.3: a client's mask cannot be guessed
+        return close_frame(self.code, mask), close_frame(self.code)
+
     def listen(self, forth: Flow, back: Flow) -> None:
         """Follow what flows to the upstream, and to the client."""
         forth.tap = self.forth.feed
@@ -47,10 +52,10 @@ class Goodbye:
 
     async def say(self, forth: Flow, back: Flow) -> None:
         """Let each direction come to the end of a frame, close it, and hear its source out."""
+        to_upstream, to_client = self.words()
         async with trio.open_nursery() as nursery:
-            mask = os.urandom(4)  # RFC 6455 section 5.3: a client's mask cannot be guessed
-            nursery.start_soon(part, forth, self.forth, close_frame(self.code, mask))
-            nursery.start_soon(part, back, self.back, close_frame(self.code))
+            nursery.start_soon(part, forth, self.forth, to_upstream)
+            nursery.start_soon(part, back, self.back, to_client)
 
 
 async def part(flow: Flow, tracker: FrameTracker, frame: bytes) -> None:

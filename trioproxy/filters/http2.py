@@ -20,6 +20,7 @@ from trioproxy.drain.lifetime import Rung, Stand
 from trioproxy.errors import DownstreamClosed, DownstreamError, DownstreamProtocolError
 from trioproxy.filters.http2_stream import Http2Stream
 from trioproxy.reactor.crew import Crew
+from trioproxy.wire.head_timer import HeadTimer
 from trioproxy.wire.keepalive import KeepAlive
 from trioproxy.wire.multiplex import Multiplex
 
@@ -112,14 +113,16 @@ class Http2Connection:
             raise
 
     async def _run(self) -> None:
-        keepalive = self._keepalive()
+        keepalive, head_timer = self._keepalive(), self._head_timer()
         keepalive.begin()
+        head_timer.begin()
         try:
             await self.multiplex.run(self._said)
         except OSError:  # the client's socket failed
             self.connection.transport.hangup = True
         finally:
             keepalive.end()
+            head_timer.end()
             self.busy = bool(self.streams)
             self.multiplex.release()
         self._abandon(DownstreamClosed())
@@ -140,6 +143,12 @@ class Http2Connection:
         options, lost = manager.config.http2_options, manager.http2_stats.keepalive_timeout
         interval, timeout = options.keepalive_interval, options.keepalive_timeout
         return KeepAlive(self.multiplex, manager.tools.sweep, interval, timeout, lost)
+
+    def _head_timer(self) -> HeadTimer:
+        manager = self.manager
+        timer = HeadTimer(manager.tools.sweep, manager.request_headers_timeout, self._time_out)
+        self.multiplex.head_timer = timer
+        return timer
 
     def drain(self) -> None:
         """Ask the client to leave, because it is asked of all."""
@@ -191,7 +200,7 @@ class Http2Connection:
 
     def _begin(self, event: events.RequestReceived) -> None:
         if not self.streams:
-            self.connection.lifetime.stand(Stand.STREAM, inf)
+            self.connection.lifetime.stand(Stand.STREAMS, inf)
         self._requests += 1
         stream = Http2Stream(self, event.stream_id, event.request, ended=event.ended)
         self.streams[event.stream_id] = stream
@@ -226,6 +235,17 @@ class Http2Connection:
         self.manager.stats.downstream_cx_protocol_error.add()
         self.multiplex.over = True
         self._abandon(DownstreamProtocolError(event.detail))
+
+    def _time_out(self) -> None:
+        """A head took too long to come, and with it whatever would have come behind."""
+        manager, record = self.manager, self.record(None)
+        manager.stats.downstream_rq_header_timeout.add()
+        record.details = "request_header_timeout"
+        manager.begin(manager.stats.downstream_rq_http2_total)
+        manager.finish(record)
+        self._say_goodbye()
+        self.multiplex.over = True
+        self._abandon(DownstreamProtocolError("request_header_timeout"))
 
     def _refuse(self, event: events.RequestRejected) -> None:
         """Log a request that the codec has answered itself."""

@@ -43,7 +43,7 @@ class Http2Stream(Stream):
         self._answered = False
         self._handshake: Handshake | None = None
         self.body.ended = ended
-        self.lifetime = Lifetime(client.manager.tools.sweep)
+        self.lifetime = Lifetime(client.manager.tools.sweep, within=client.connection.lifetime)
 
     async def serve(self, scope: trio.CancelScope) -> None:
         """Run the exchange in `scope`, and see that the stream ends with it."""

@@ -25,12 +25,16 @@ if TYPE_CHECKING:
 
 
 class Tunnel:
-    """The body of a response that switches protocols: what is left of the way to the upstream."""
+    """The body of a response that switches protocols: what is left of the way to the upstream.
 
-    __slots__ = ("idle_timeout",)
+    A WebSocket has a `goodbye`.
+    """
 
-    def __init__(self, idle_timeout: float) -> None:
+    __slots__ = ("goodbye", "idle_timeout")
+
+    def __init__(self, idle_timeout: float, goodbye: Goodbye | None = None) -> None:
         self.idle_timeout = idle_timeout
+        self.goodbye = goodbye
 
     async def run(
         self,
@@ -69,10 +73,10 @@ class Tunnel:
 class SocketTunnel(Tunnel):
     """A connection to the upstream that is ours alone.
 
-    `held` was received from it behind its response head. A WebSocket has a `goodbye`.
+    `held` was received from it behind its response head.
     """
 
-    __slots__ = ("connection", "goodbye", "held")
+    __slots__ = ("connection", "held")
 
     def __init__(
         self,
@@ -81,10 +85,9 @@ class SocketTunnel(Tunnel):
         idle_timeout: float,
         goodbye: Goodbye | None = None,
     ) -> None:
-        super().__init__(idle_timeout)
+        super().__init__(idle_timeout, goodbye)
         self.connection = connection
         self.held = held
-        self.goodbye = goodbye
 
     async def run(
         self,
@@ -114,7 +117,7 @@ class SocketTunnel(Tunnel):
         """Copy the bytes between the client's stream and the socket."""
         progress = self._progress(lifetime, record, self._count)
         upstream = TransportEnd(self.connection.transport, self.held, UpstreamReset)
-        await join(client, upstream, progress)
+        await join(client, upstream, progress, lifetime, self.goodbye)
 
     def _count(self, forth: int, back: int) -> None:
         stats = self.connection.cluster.stats
@@ -127,8 +130,10 @@ class StreamTunnel(Tunnel):
 
     __slots__ = ("_stream",)
 
-    def __init__(self, stream: UpstreamStream, idle_timeout: float) -> None:
-        super().__init__(idle_timeout)
+    def __init__(
+        self, stream: UpstreamStream, idle_timeout: float, goodbye: Goodbye | None = None
+    ) -> None:
+        super().__init__(idle_timeout, goodbye)
         self._stream = stream
 
     async def run(
@@ -144,9 +149,9 @@ class StreamTunnel(Tunnel):
         """Copy the bytes between the client's socket and the stream."""
         progress = self._progress(client.lifetime, record, count)
         end = TransportEnd(client.transport, said, DownstreamClosed)
-        await join(end, StreamEnd(self._stream), progress)
+        await join(end, StreamEnd(self._stream), progress, client.lifetime, self.goodbye)
 
     async def join(self, client: End, lifetime: Lifetime, record: Record) -> None:
         """Copy the bytes from stream to stream."""
         progress = self._progress(lifetime, record)
-        await join(client, StreamEnd(self._stream), progress)
+        await join(client, StreamEnd(self._stream), progress, lifetime, self.goodbye)

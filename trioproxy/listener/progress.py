@@ -24,6 +24,7 @@ MOST = 20  # connections that are told of one by one
 RUNGS = {
     Stand.IDLE: "idle",
     Stand.STREAM: "stream",
+    Stand.STREAMS: "life",
     Stand.FLOW: "life",
     Stand.LIFE: "life",
 }

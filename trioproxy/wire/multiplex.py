@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from trioproxy.codec.h2.events import Event
     from trioproxy.reactor.transport import Transport
     from trioproxy.stats.handles import Counter
+    from trioproxy.wire.head_timer import HeadTimer
 
 READ_SIZE = 64 * 1024
 MOST_UNSENT = 128 * 1024
@@ -34,7 +35,7 @@ RELAX_EVERY = 1.0  # seconds: what the codec's limits of floods are counted over
 class Multiplex:
     """Drives `codec` on `transport`; what comes is handed to `handle`, event by event.
 
-    `received` and `sent` count bytes. `over` has the task end once all is written; `ended` tells
+    `received` and `sent` count bytes. `head_timer` is told of heads that come in pieces. `over` has the task end once all is written; `ended` tells
     that the peer has closed, `heard` is set with whatever comes.
     """
 
@@ -49,6 +50,7 @@ class Multiplex:
         "_woken",
         "codec",
         "ended",
+        "head_timer",
         "heard",
         "over",
         "transport",
@@ -72,6 +74,7 @@ class Multiplex:
         self._relaxed = transport.reactor.now
         self._received = received
         self._sent = sent
+        self.head_timer: HeadTimer | None = None
         self.over = False
         self.ended = False
         self.heard = False
@@ -152,6 +155,8 @@ class Multiplex:
         handle = self._handle
         for event in self.codec.receive(data):
             handle(event)
+        if self.head_timer is not None:
+            self.head_timer.note(self.codec.in_head)
 
     def _write(self) -> None:
         self._woken = False

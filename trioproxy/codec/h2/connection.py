@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from trioproxy.codec.h2.limits import Limits
     from trioproxy.codec.h2.streams import Stream
 
+KIND_AT = 3  # of a frame: where its type stands
+
 
 class Connection(Control):
     """What a server's and a client's connection have in common: frames in.
@@ -78,6 +80,13 @@ class Connection(Control):
             self._fail(failure)
         self._events = []  # an idle connection keeps no messages
         return events
+
+    @property
+    def in_head(self) -> bool:
+        """Whether a part of a header block has come, and the rest is still to come."""
+        if self._block_of:
+            return True
+        return len(self._pending) > KIND_AT and self._pending[KIND_AT] == frames.HEADERS
 
     def _take(self, data: bytes) -> None:
         """Take apart the frames that are here in full."""

@@ -28,6 +28,7 @@ def read_request(entries: list[Entry], *, ended: bool, extended: bool) -> Reques
     length = _length(draft, ended=ended)
     return Request(
         headers=Headers(fields),
+        major=2,
         method=draft.method,
         path=draft.path,
         authority=_agreed_authority(draft),
@@ -53,7 +54,7 @@ def read_response(entries: list[Entry], method: str, *, ended: bool) -> Response
     bodiless = method == "HEAD" or (method == "CONNECT" and 200 <= status < 300)
     no_body = bodiless or interim or status in (204, 304)
     length = None if interim or status == 204 else _length(draft, ended=ended and not no_body)
-    response = Response(headers=Headers(fields), status=status, bodiless=bodiless)
+    response = Response(headers=Headers(fields), major=2, status=status, bodiless=bodiless)
     response.content_length = length
     response.chunked = length is None and not ended and not no_body
     return response

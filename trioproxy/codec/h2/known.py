@@ -54,6 +54,7 @@ def same_request(request: Request) -> Request:
     """Return a copy of a request that came by HTTP/2."""
     return Request(
         headers=Headers(request.headers.fields.copy()),
+        major=2,
         method=request.method,
         path=request.path,
         authority=request.authority,
@@ -70,6 +71,7 @@ def same_response(response: Response) -> Response:
     """Return a copy of a response that came by HTTP/2."""
     return Response(
         headers=Headers(response.headers.fields.copy()),
+        major=2,
         status=response.status,
         bodiless=response.bodiless,
         content_length=response.content_length,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Self
 
+from trioproxy.codec.websocket import FrameTracker
 from trioproxy.errors import (
     PendingTimeout,
     RequestRefused,
@@ -12,6 +13,7 @@ from trioproxy.errors import (
     UpstreamError,
     UpstreamOverflow,
 )
+from trioproxy.filters.goodbye import Goodbye
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,6 +144,12 @@ class Attempt:
     def tunnel(self) -> Tunnel:
         """Return what is left of the connection once the host has switched protocols."""
         raise NotImplementedError
+
+    def goodbye(self) -> Goodbye | None:
+        """Return how a tunnel is ended, if it is a WebSocket's."""
+        if self.exchange.request.upgrade.lower() != "websocket":
+            return None
+        return Goodbye(self._tools.websocket_close_code, FrameTracker(), FrameTracker())
 
     def leave(self, *, clean: bool) -> None:
         """Let go of the connection, if there is one."""

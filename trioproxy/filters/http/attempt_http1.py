@@ -6,9 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from trioproxy.codec.errors import MalformedMessage
-from trioproxy.codec.websocket import FrameTracker
 from trioproxy.errors import StaleConnection, UpstreamProtocolError, UpstreamReset
-from trioproxy.filters.goodbye import Goodbye
 from trioproxy.filters.http.attempt import SAFE_TO_REPEAT, Attempt
 from trioproxy.filters.tunnel import SocketTunnel, Tunnel
 from trioproxy.wire.body import body_of
@@ -130,13 +128,11 @@ class Http1Attempt(Attempt):
 
     def tunnel(self) -> Tunnel:
         """Return the connection, and what came behind the response head."""
-        reader, request = self.reader, self.exchange.request
+        reader = self.reader
         held, reader.pending = reader.pending, b""
         reader.received -= len(held)  # it is counted with what flows
-        code = self._tools.websocket_close_code
-        websocket = request.upgrade.lower() == "websocket"
-        goodbye = Goodbye(code, FrameTracker(), FrameTracker()) if websocket else None
-        return SocketTunnel(self.connection, held, self._tools.tunnel_idle_timeout, goodbye)
+        timeout = self._tools.tunnel_idle_timeout
+        return SocketTunnel(self.connection, held, timeout, self.goodbye())
 
     def _reset(self, detail: str) -> UpstreamReset:
         if self._kept and not self.reader.received:

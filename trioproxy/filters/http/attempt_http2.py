@@ -105,7 +105,7 @@ class Http2Attempt(Attempt):
 
     def tunnel(self) -> Tunnel:
         """Return the stream."""
-        return StreamTunnel(self._stream, self._tools.tunnel_idle_timeout)
+        return StreamTunnel(self._stream, self._tools.tunnel_idle_timeout, self.goodbye())
 
     def unlimit(self) -> None:
         """The response head has come."""
