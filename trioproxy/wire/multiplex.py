@@ -35,8 +35,9 @@ RELAX_EVERY = 1.0  # seconds: what the codec's limits of floods are counted over
 class Multiplex:
     """Drives `codec` on `transport`; what comes is handed to `handle`, event by event.
 
-    `received` and `sent` count bytes. `head_timer` is told of heads that come in pieces. `over` has the task end once all is written; `ended` tells
-    that the peer has closed, `heard` is set with whatever comes.
+    `received` and `sent` count bytes. `head_timer` is told of heads that come in pieces. `over` has
+    the task end once all is written; `ended` tells that the peer has closed, `heard` is set with
+    whatever comes.
     """
 
     __slots__ = (
