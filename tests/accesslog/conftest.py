@@ -29,33 +29,31 @@ class Response:
 @pytest.fixture
 def record() -> Record:
     """An exchange that went well: 2023-11-14T22:13:20.123Z, 15 ms."""
-    return Record(
-        1700000000.123,
-        10.0,
-        request_received=10.0011,
-        response_started=10.012,
-        ended=10.0151,
-        request=Request(
-            headers=Headers([(b"user-agent", b"curl/8"), (b"x-a", b"1"), (b"x-a", b"2")])
-        ),
-        response=Response(
-            Headers([(b"server", b"app"), (b"x-envoy-upstream-service-time", b"11")])
-        ),
-        protocol="HTTP/1.1",
-        status=200,
-        details="via_upstream",
-        bytes_received=7,
-        bytes_sent=12,
-        route="api",
-        connection_id=42,
-        downstream_remote="192.0.2.7:50000",
-        downstream_local="[::1]:10000",
-        server_name="example.org",
-        cluster="app",
-        upstream_host="127.0.0.1:8080",
-        upstream_local="unix:/run/app.sock",
-        attempts=2,
+    record = Record(1700000000.123, 10.0)
+    record.request_received = 10.0011
+    record.response_started = 10.012
+    record.ended = 10.0151
+    record.request = Request(
+        headers=Headers([(b"user-agent", b"curl/8"), (b"x-a", b"1"), (b"x-a", b"2")])
     )
+    record.response = Response(
+        Headers([(b"server", b"app"), (b"x-envoy-upstream-service-time", b"11")])
+    )
+    record.protocol = "HTTP/1.1"
+    record.status = 200
+    record.details = "via_upstream"
+    record.bytes_received = 7
+    record.bytes_sent = 12
+    record.route = "api"
+    record.connection_id = 42
+    record.downstream_remote = "192.0.2.7:50000"
+    record.downstream_local = "[::1]:10000"
+    record.server_name = "example.org"
+    record.cluster = "app"
+    record.upstream_host = "127.0.0.1:8080"
+    record.upstream_local = "unix:/run/app.sock"
+    record.attempts = 2
+    return record
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ def test_envoys_default_line(record: Record) -> None:
 
 
 def test_a_connection_of_bytes_in_the_default_line() -> None:
-    record = Record(0.25, 1.0, ended=3.0, bytes_received=5, bytes_sent=6, flags="UF")
+    record = Record(0.25, 1.0)
+    record.ended, record.bytes_received, record.bytes_sent, record.flags = 3.0, 5, 6, "UF"
     assert compile_format("text")(record) == (
         b'[1970-01-01T00:00:00.250Z] "- - -" 0 UF 5 6 2000 - "-" "-" "-" "-" "-"\n'
     )

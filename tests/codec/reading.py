@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import attrs
@@ -37,7 +36,7 @@ class Exchange:
     @property
     def said(self) -> tuple[object, ...]:
         """Everything, in a form that compares."""
-        names = [field.name for field in dataclasses.fields(self.request)]
+        names = [name for name in dir(self.request) if not name.startswith("_")]
         request = {name: getattr(self.request, name) for name in names}
         request["headers"] = self.request.headers.fields
         return (request, self.payload, self.trailers)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 )
 def test_a_response_counts_in_its_class(region: Region, status: int, name: str) -> None:
     with region.claim(0, 0) as writer, Reader(region, 0) as reader:
-        HttpStats(writer, "ingress").downstream_rq_response(status)
+        HttpStats(writer, "ingress").responses.add(status)
         used = {key: value for key, value in reader.snapshot().counters.items() if value}
         assert used == {
             "http.ingress.downstream_rq_completed": 1,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 )
 def test_a_response_counts_in_its_class(region: Region, status: int, name: str) -> None:
     with region.claim(0, 0) as writer, Reader(region, 0) as reader:
-        ClusterStats(writer, "app").upstream_rq_response(status)
+        ClusterStats(writer, "app").responses.add(status)
         used = {key: value for key, value in reader.snapshot().counters.items() if value}
         assert used == {
             "cluster.app.upstream_rq_completed": 1,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 if TYPE_CHECKING:
@@ -49,7 +48,6 @@ def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float))
 
 
-@dataclass(eq=False)
 class Record:
     """The facts of one exchange, filled in as it goes; what stays None is logged as `-`.
 
@@ -69,8 +67,8 @@ class Record:
     ended: float | None = None
     """The last byte went out to the client."""
 
-    request: RequestHead | None = None
-    response: Head | None = None
+    request: RequestHead | None
+    response: Head | None
     protocol: str | None = None
     """`HTTP/1.1` and the like; None for bytes."""
     status: int = 0
@@ -88,7 +86,7 @@ class Record:
     downstream_local: str | None = None
     server_name: str | None = None
     """What TLS asked for (SNI)."""
-    tls: Agreed | None = None
+    tls: Agreed | None
 
     cluster: str | None = None
     upstream_host: str | None = None
@@ -98,6 +96,14 @@ class Record:
     """Why the last attempt's transport failed."""
     attempts: int = 0
     """How many hosts were tried."""
+
+    def __init__(self, start_time: float, started: float) -> None:
+        self.start_time = start_time
+        self.started = started
+        self.request = self.response = self.tls = None  # compiled, protocols have no default
+
+    def __repr__(self) -> str:
+        return f"<Record {self.status} {self.details or 'without details'}>"
 
     def facts(self, now: float) -> dict[str, object]:
         """Return what is known, fit for JSON, for another process; moments become ages.
@@ -133,4 +139,11 @@ class Record:
             self.flags = ",".join(sorted(flags | {name}, key=FLAGS.find))
 
 
-NAMES = [field.name for field in fields(Record)]
+def _names() -> list[str]:
+    """Return the names of a record's facts, compiled or not."""
+    record = Record(0.0, 0.0)
+    names = (name for name in dir(record) if not name.startswith("_"))
+    return [name for name in names if not callable(getattr(record, name))]
+
+
+NAMES = _names()

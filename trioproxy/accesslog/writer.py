@@ -17,6 +17,8 @@ from trioproxy.accesslog.output import Outcome, Output
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trioproxy.accesslog.record import Record
+
     Count = Callable[[Outcome, int], None]
 
 GATHER = 0.05
@@ -143,3 +145,18 @@ class LogFile:
             self._tell(Outcome.DROPPED, lost)
         self._bytes_taken += sum(map(len, lines))
         self._lines_in_hand = 0
+
+
+class RecordLog:
+    """Writes each record that it is called with as a line of a file."""
+
+    def __init__(self, line: Callable[[Record], bytes], file: LogFile) -> None:
+        self._line = line
+        self._file = file
+
+    def __repr__(self) -> str:
+        return f"<RecordLog to {self._file}>"
+
+    def __call__(self, record: Record) -> None:
+        """Write a line."""
+        self._file.write(self._line(record))

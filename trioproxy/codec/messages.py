@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
 
 from trioproxy.headers import Headers
+
+NO_OPTIONS: frozenset[bytes] = frozenset()
 
 
 class Framing(enum.Enum):
@@ -17,7 +18,6 @@ class Framing(enum.Enum):
     UNTIL_CLOSE = enum.auto()
 
 
-@dataclass(kw_only=True, eq=False)
 class Message:
     """What requests and responses share.
 
@@ -29,17 +29,36 @@ class Message:
     a body sets `content_length` or `chunked` to match; of both, `chunked` wins.
     """
 
-    headers: Headers = field(default_factory=Headers)
-    major: int = 1
-    minor: int = 1
-    content_length: int | None = None
-    chunked: bool = False
-    keep_alive: bool = True
-    upgrade: str = ""
-    connection: frozenset[bytes] = frozenset()
+    __slots__ = (
+        "chunked",
+        "connection",
+        "content_length",
+        "headers",
+        "keep_alive",
+        "major",
+        "minor",
+        "upgrade",
+    )
+
+    def __init__(
+        self,
+        headers: Headers | None,
+        major: int,
+        minor: int,
+        content_length: int | None,
+        chunked: bool,
+        upgrade: str,
+    ) -> None:
+        self.headers = Headers() if headers is None else headers
+        self.major = major
+        self.minor = minor
+        self.content_length = content_length
+        self.chunked = chunked
+        self.keep_alive = True
+        self.upgrade = upgrade
+        self.connection = NO_OPTIONS
 
 
-@dataclass(kw_only=True, eq=False)
 class Request(Message):
     """A request head.
 
@@ -48,12 +67,34 @@ class Request(Message):
     where an HTTP/1.0 client named none.
     """
 
-    method: str = "GET"
-    path: str = "/"
-    authority: str = ""
-    scheme: str = "http"
-    expect_continue: bool = False
-    te_trailers: bool = False
+    __slots__ = ("authority", "expect_continue", "method", "path", "scheme", "te_trailers")
+
+    def __init__(
+        self,
+        *,
+        headers: Headers | None = None,
+        major: int = 1,
+        minor: int = 1,
+        content_length: int | None = None,
+        chunked: bool = False,
+        upgrade: str = "",
+        method: str = "GET",
+        path: str = "/",
+        authority: str = "",
+        scheme: str = "http",
+        expect_continue: bool = False,
+        te_trailers: bool = False,
+    ) -> None:
+        super().__init__(headers, major, minor, content_length, chunked, upgrade)
+        self.method = method
+        self.path = path
+        self.authority = authority
+        self.scheme = scheme
+        self.expect_continue = expect_continue
+        self.te_trailers = te_trailers
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.path}>"
 
     @property
     def framing(self) -> Framing:
@@ -63,7 +104,6 @@ class Request(Message):
         return Framing.LENGTH if self.content_length else Framing.NONE
 
 
-@dataclass(kw_only=True, eq=False)
 class Response(Message):
     """A response head; `bodiless` if it answers a method that gets no body: HEAD, or a CONNECT
     that succeeded.
@@ -71,9 +111,28 @@ class Response(Message):
     With neither a length nor chunks, a body lasts until the connection closes.
     """
 
-    status: int
-    reason: str = ""
-    bodiless: bool = False
+    __slots__ = ("bodiless", "reason", "status")
+
+    def __init__(
+        self,
+        *,
+        status: int,
+        headers: Headers | None = None,
+        major: int = 1,
+        minor: int = 1,
+        content_length: int | None = None,
+        chunked: bool = False,
+        upgrade: str = "",
+        reason: str = "",
+        bodiless: bool = False,
+    ) -> None:
+        super().__init__(headers, major, minor, content_length, chunked, upgrade)
+        self.status = status
+        self.reason = reason
+        self.bodiless = bodiless
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status}>"
 
     @property
     def framing(self) -> Framing:

@@ -120,7 +120,7 @@ class Lifetime:
         self._sweep = sweep
         self._within = within
         self._inner: set[Lifetime] | None = None
-        self._begun = trio.current_time() - age
+        self._begun = sweep.clock.now - age
         self._scope: trio.CancelScope | None = None
         self._enters = False
         self.ladder: Ladder = STAY

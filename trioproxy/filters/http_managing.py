@@ -166,7 +166,7 @@ class HttpManaging:
         stats.downstream_rq_active.add(-1)
         record.ended = perf_counter()
         if record.status:
-            stats.downstream_rq_response(record.status)
+            stats.responses.add(record.status)
         stats.downstream_rq_time.record((record.ended - record.started) * 1000)
         if self._log is not None:
             self._log(record)

@@ -164,7 +164,8 @@ def exchange(
     request = Request(method=method, path=path, authority="example.org", chunked=bool(body))
     for name, value in (headers or {}).items():
         request.headers.add(name, value)
-    record = Record(0.0, trio.current_time(), request=request)
+    record = Record(0.0, trio.current_time())
+    record.request = request
     made = Exchange(connection(remote=remote), client, request, WholeBody(), record)
     if body:
         made.request_body = Pieces(*body)

@@ -56,7 +56,7 @@ class Crew(Generic[Job]):
         try:
             with trio.CancelScope() as scope:
                 await self._work(first.pop(), scope)  # who rests holds on to nothing
-                while len(self._resting) < self._most_resting and not scope.cancel_called:
+                while len(self._resting) < self._most_resting:
                     await self._work(await self._rest(), scope)
         except Exception:
             log.exception("a filter failed while its connection was ended")

@@ -4,7 +4,7 @@ A family lists what something here writes: a name joins when its writer does.
 """
 
 from trioproxy.stats.family import Family
-from trioproxy.stats.handles import Counter, Gauge, Histogram
+from trioproxy.stats.handles import Counter, Gauge, Histogram, Responses
 from trioproxy.stats.writer import Writer
 
 
@@ -101,7 +101,8 @@ class HttpStats(Family):
 
     def __init__(self, writer: Writer, stat_prefix: str) -> None:
         super().__init__(writer, f"http.{stat_prefix}")
-        self._by_class = (
+        self.responses = Responses(
+            self.downstream_rq_completed,
             self.downstream_rq_1xx,
             self.downstream_rq_2xx,
             self.downstream_rq_3xx,
@@ -119,11 +120,6 @@ class HttpStats(Family):
                 self.downstream_cx_destroy_remote_active_rq.add()
             else:
                 self.downstream_cx_destroy_local_active_rq.add()
-
-    def downstream_rq_response(self, status: int) -> None:
-        """Count a request as completed by a final response of `status` (100 and more)."""
-        self.downstream_rq_completed.add()
-        self._by_class[min(status // 100, 5) - 1].add()
 
 
 class TcpStats(Family):

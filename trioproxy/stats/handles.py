@@ -88,3 +88,19 @@ class Histogram(Handle):
         index = self.index
         self.cells[index + 1 + bisect_left(BOUNDS, value)] += 1
         self.sums[index] += value
+
+
+class Responses:
+    """Counts final responses: all of them as `completed`, and each by the class of its status."""
+
+    __slots__ = ("_by_class", "_completed")
+
+    def __init__(self, completed: Counter, *by_class: Counter) -> None:
+        self._completed = completed
+        self._by_class = list(by_class)
+
+    def add(self, status: int) -> None:
+        """Count a response of `status`, 100 and more; what is beyond 5xx counts as that."""
+        self._completed.add()
+        number = status // 100 - 1
+        self._by_class[number if number < len(self._by_class) else -1].add()

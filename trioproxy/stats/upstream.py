@@ -4,7 +4,15 @@ A family lists what something here writes: a name joins when its writer does.
 """
 
 from trioproxy.stats.family import Family
-from trioproxy.stats.handles import Counter, Gauge, HiddenCounter, HiddenGauge, Histogram, OwnGauge
+from trioproxy.stats.handles import (
+    Counter,
+    Gauge,
+    HiddenCounter,
+    HiddenGauge,
+    Histogram,
+    OwnGauge,
+    Responses,
+)
 from trioproxy.stats.writer import Writer
 
 
@@ -85,7 +93,8 @@ class ClusterStats(Family):
 
     def __init__(self, writer: Writer, cluster: str) -> None:
         super().__init__(writer, f"cluster.{cluster}")
-        self._by_class = (
+        self.responses = Responses(
+            self.upstream_rq_completed,
             self.upstream_rq_1xx,
             self.upstream_rq_2xx,
             self.upstream_rq_3xx,
@@ -103,11 +112,6 @@ class ClusterStats(Family):
                 self.upstream_cx_destroy_remote_with_active_rq.add()
             else:
                 self.upstream_cx_destroy_local_with_active_rq.add()
-
-    def upstream_rq_response(self, status: int) -> None:
-        """Count a request as completed by a final response of `status` (100 and more)."""
-        self.upstream_rq_completed.add()
-        self._by_class[min(status // 100, 5) - 1].add()
 
 
 class LbStats(Family):

@@ -100,7 +100,7 @@ class Attempt:
             self._judge(self.host.monitor, error)
         self.leave(clean=kind is None)
         if response is not None:
-            stats.upstream_rq_response(response.status)
+            stats.responses.add(response.status)
             stats.upstream_rq_time.record((perf_counter() - self._started) * 1000)
             self.host.end(succeeded=response.status < 500)
         else:

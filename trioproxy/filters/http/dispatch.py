@@ -70,7 +70,7 @@ class Dispatch:
             await self._upstream(exchange, cluster, plan)
         except UpstreamError as failure:
             if not exchange.responded:  # what is answered for a cluster counts as its answer
-                cluster.stats.upstream_rq_response(failure.answer)
+                cluster.stats.responses.add(failure.answer)
             raise
 
     async def _upstream(self, exchange: Exchange, cluster: Cluster, plan: Plan) -> None:
