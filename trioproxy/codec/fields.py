@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple
 from trioproxy.codec.errors import MalformedMessage, UnsafeMessage
 from trioproxy.codec.marks import M
 from trioproxy.codec.memo import Memo
-from trioproxy.headers import VALUE_BYTES, Field, is_name, is_value
+from trioproxy.headers import Field, is_name, is_value
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -72,7 +72,7 @@ class FieldReader(Generic[M]):
         raw, colon, value = line.partition(b":")
         name, reader, keep = self._names[raw]
         value = value.strip(b" \t")
-        if not colon or value.translate(None, VALUE_BYTES):
+        if not colon or not is_value(value):
             raise MalformedMessage("not a header field")
         if len(line) > MAX_REMEMBERED:
             keep = False
@@ -98,7 +98,7 @@ class FieldWriter:
     def __call__(self, field: Field) -> tuple[bytes, bool]:
         name, value = field
         keep = self._names[name]
-        if value.translate(None, VALUE_BYTES):
+        if not is_value(value):
             raise UnsafeMessage(f"control character in the header field {name.decode()}")
         line = b"%b: %b\r\n" % field
         return line, keep and len(line) <= MAX_REMEMBERED

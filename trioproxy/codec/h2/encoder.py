@@ -21,7 +21,7 @@ from trioproxy.codec.h2.tables import (
     write_string,
 )
 from trioproxy.codec.memo import Memo
-from trioproxy.headers import VALUE_BYTES, Field, is_name
+from trioproxy.headers import Field, is_name, is_value
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -79,7 +79,7 @@ class FieldWriter:
     def __call__(self, field: Field) -> tuple[Written, bool]:
         key, value = field
         name = self._names[key]
-        if value.translate(None, VALUE_BYTES) or value != value.strip(b" \t"):
+        if not is_value(value) or value != value.strip(b" \t"):
             raise UnsafeMessage(f"illegal characters in the header field {key.decode()}")
         size = len(key) + len(value)
         if name.kind != INDEXING:

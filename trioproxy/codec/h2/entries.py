@@ -17,7 +17,7 @@ from trioproxy.codec.h2.tables import OVERHEAD, STATIC
 from trioproxy.codec.marks import MAX_LENGTH_DIGITS, PROTOCOLS
 from trioproxy.codec.memo import Memo
 from trioproxy.codec.startline import METHOD, VISIBLE, read_authority
-from trioproxy.headers import VALUE_BYTES, Field, is_name
+from trioproxy.headers import Field, is_name, is_value
 
 FIELD: Final = 0  # goes into the headers as it is
 MARK: Final = 1  # tells the draft
@@ -97,7 +97,7 @@ class EntryReader:
     def _read(self, field: Field) -> tuple[Entry, bool]:
         name, value = field
         known = self._names[name]
-        if value.translate(None, VALUE_BYTES) or value != value.strip(b" \t"):
+        if not is_value(value) or value != value.strip(b" \t"):
             tell = malformed("a field value with illegal characters")
             return Entry(field, MARK, tell), False
         if known.reader is None:
