@@ -14,6 +14,7 @@ from trioproxy.clusters.changes import Changes
 from trioproxy.clusters.checking import Checking
 from trioproxy.clusters.event_log import EventLog
 from trioproxy.clusters.findings import Findings
+from trioproxy.clusters.manager import BEGIN_AGAIN, look_after
 from trioproxy.clusters.membership import Membership
 from trioproxy.clusters.probe import CheckFailed, Failure, HungUp
 from trioproxy.config.address import Address
@@ -37,7 +38,7 @@ class Hosts:
     """Answers probes: well unless it is among `ill`; `checked` says who was probed when."""
 
     def __init__(self) -> None:
-        self.ill: dict[str, CheckFailed] = {}
+        self.ill: dict[str, Exception] = {}
         self.checked: list[tuple[str, float]] = []
         self.open: set[str] = set()
         self.traffic = True
@@ -106,7 +107,7 @@ async def begin(writer: Writer, nursery: trio.Nursery) -> Begin:
             lambda: hosts.traffic,
             hosts.passed.append,
         )
-        nursery.start_soon(checking.run)
+        nursery.start_soon(look_after, membership, checking.run)
         return Case(membership, hosts, checking, events)
 
     return start
@@ -129,6 +130,23 @@ async def test_each_host_is_checked_once_in_an_interval(
     await trio.sleep(35)
     assert case.hosts.times(A) == case.hosts.times(B) == [0, 10, 20, 30]
     assert case.hosts.passed.count(A) == 4
+
+
+async def test_what_fails_at_checking_is_logged_and_begun_anew(
+    autojump_clock: MockClock, begin: Begin, caplog: pytest.LogCaptureFixture
+) -> None:
+    case = begin(A, B)
+    await trio.sleep(5)
+    case.hosts.ill[A] = OSError("too many open files")
+    await trio.sleep(6)
+    assert case.hosts.times(B) == [0, 10]
+    assert case.hosts.open == set()
+    del case.hosts.ill[A]
+    await trio.sleep(BEGIN_AGAIN)
+    assert case.hosts.times(A) == case.hosts.times(B) == [0, 10, 10 + BEGIN_AGAIN]
+    (record,) = caplog.records
+    assert record.message == f"cluster app is not looked after for {BEGIN_AGAIN:g} s"
+    assert record.exc_info
 
 
 async def test_the_first_round_may_be_spread(autojump_clock: MockClock, begin: Begin) -> None:

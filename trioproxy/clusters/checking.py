@@ -52,6 +52,7 @@ class Checking:
     async def run(self) -> None:
         """Check each member for as long as it is one, until cancelled."""
         seen = -1
+        self._watched.clear()
         async with trio.open_nursery() as nursery:
             while True:
                 seen = await self._membership.listed.beyond(seen)

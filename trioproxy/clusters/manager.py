@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("trioproxy.clusters")
 
 TOGETHER = 0.02  # seconds in which news are gathered, so that a thousand verdicts are told in a few
+BEGIN_AGAIN = 5.0  # seconds after which what has failed at looking after a cluster is begun anew
 TELL_AGAIN = 1.0  # seconds after which those who were too busy to listen are told again
 
 Tell: TypeAlias = Callable[[str, Sequence["Member"]], Awaitable[bool]]
@@ -149,8 +150,11 @@ class ClusterManager:
 
 
 async def look_after(membership: Membership, job: Job) -> None:
-    """Do a job; what goes wrong in it is logged and costs this cluster its news alone."""
-    try:
-        await job()
-    except Exception:
-        log.exception("cluster %s is looked after no more", membership.name)
+    """Do a job; what goes wrong in it is logged and costs this cluster its news for a while."""
+    while True:
+        try:
+            return await job()
+        except Exception:
+            name = membership.name
+            log.exception("cluster %s is not looked after for %g s", name, BEGIN_AGAIN)
+        await trio.sleep(BEGIN_AGAIN)
