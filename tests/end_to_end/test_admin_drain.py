@@ -230,10 +230,12 @@ def test_a_child_that_dies_leaves_it_as_it_was(site: Site) -> None:
         with ScriptedChild(site) as child:
             child.take_over()
         parent.wait_for("the next generation died: serving as before")
+        assert "1 of 1 left" in get(admin, "/generations")
         assert not lets_in(site, web)
         assert ask(admin, "/ready") == (503, "DRAINING\n")
         assert cancel(parent) == (200, "OK\n")
         assert lets_in(site, web)
+        assert " left" not in get(admin, "/generations")
         assert {ask(web, "/healthz")[0] for _ in range(ENOUGH)} == {503}
         assert post(admin, "/healthcheck/ok") == (200, "OK\n")
         assert {ask(web, "/healthz")[0] for _ in range(ENOUGH)} == {200}

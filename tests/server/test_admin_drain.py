@@ -43,7 +43,7 @@ def sockets(tmp_path: Path) -> Iterator[Sockets]:
 
 @pytest.fixture
 async def drain(supervisor: Supervisor, sockets: Sockets, nursery: trio.Nursery) -> AdminDrain:
-    drain = AdminDrain(Drain(time=TIME), sockets, supervisor)
+    drain = AdminDrain(Drain(time=TIME), sockets, supervisor, lambda: 7)
     await supervisor.start(nursery)
     await supervisor.tell(Accept())
     nursery.start_soon(drain.run)
@@ -128,8 +128,10 @@ async def test_cancelled_before_it_is_over(
     autojump_clock: MockClock,
 ) -> None:
     await drain.begin(TIME)
+    assert drain.begun_with == 7
     assert await drain.cancel() == []
     assert await drain.cancel() == []
+    assert drain.begun_with is None
     await trio.sleep(TIME * 2)
     assert all_let_in(sockets)
     assert drain.note == ""
@@ -173,7 +175,7 @@ async def test_an_abstract_socket_goes_on_queueing(supervisor: Supervisor) -> No
     address = Address.parse(f"unix:@{os.getpid()}-drained")
     with open_sockets([Wanted("web", address, backlog=10)]) as sockets:
         sockets.listen()
-        drain = AdminDrain(Drain(), sockets, supervisor)
+        drain = AdminDrain(Drain(), sockets, supervisor, lambda: 7)
         await drain.begin(0)
         assert all_let_in(sockets)
         drain.lend()

@@ -14,7 +14,7 @@ from trioproxy.server.messages import Accept, Drain, Resume
 from trioproxy.server.sockets import Sharer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from trioproxy.config import server as config
     from trioproxy.server.sockets import BindFailed, Bound, Sockets
@@ -28,6 +28,8 @@ class AdminDrain:
     _config: config.Drain
     _sockets: Sockets
     _workers: Supervisor
+    _connections: Callable[[], int]
+    begun_with: int | None = None  # connections
     closed: bool = False
     _begun: float | None = None  # on Trio's clock, like the next
     _closing: float = inf
@@ -49,6 +51,7 @@ class AdminDrain:
         async with self._lock:
             if self._begun is None:
                 self._begun = trio.current_time()
+                self.begun_with = self._connections()
                 await self._workers.tell(
                     Drain(
                         self._config.time,
@@ -71,7 +74,7 @@ class AdminDrain:
         async with self._lock:
             if self._begun is None:
                 return []
-            self._begun, self._closing = None, inf
+            self._begun, self._closing, self.begun_with = None, inf, None
             await self._workers.tell(Resume(Cause.ADMIN.value))
             failures: list[BindFailed] = []
             if self.closed:
