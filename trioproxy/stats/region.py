@@ -133,10 +133,6 @@ class Region:
         file.close()
         return None
 
-    def is_locked(self, lock: Lock) -> bool:
-        """Return whether anybody holds `lock` by `try_lock`."""
-        return self._probe.is_held(lock)
-
     def reset_counters(self) -> None:
         """Have every counter begin anew for readers; who counts goes on undisturbed."""
         self.table.refresh()
