@@ -52,7 +52,7 @@ async def drain(supervisor: Supervisor, sockets: Sockets, nursery: trio.Nursery)
 
 async def told(supervisor: Supervisor, diaries: Diaries) -> list[str]:
     """Return what each worker was told since it started, the same to all."""
-    await supervisor.gather()
+    await supervisor.obeyed()
     first, second = (diary.told[1:] for diary in diaries.all)
     assert first == second
     return first

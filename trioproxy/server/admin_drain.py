@@ -60,7 +60,7 @@ class AdminDrain:
                         cause=Cause.ADMIN.value,
                     )
                 )
-                await self._workers.gather()  # all have obeyed
+                await self._workers.obeyed()
             if not self.closed:
                 self._closing = min(self._closing, self._begun + closing)
                 await self._close_in_time()
@@ -81,7 +81,7 @@ class AdminDrain:
                 self.closed = False
                 failures = reopen(self._closable())
                 await self._workers.tell(Accept())
-            await self._workers.gather()  # all have obeyed
+            await self._workers.obeyed()
             return failures
 
     async def run(self) -> None:

@@ -203,7 +203,7 @@ class Generation:
             await self.supervisor.tell(Suspend())
             waiting = {bound.listener for bound in self.sockets.ours}
             await self.supervisor.tell(Refuse(tuple(waiting)))
-            await self.supervisor.gather()  # all have obeyed, and who waited is let in
+            await self.supervisor.obeyed()  # who waited is let in
             self.sockets.refuse()
             await self.supervisor.shutdown(seconds)
             nursery.cancel_scope.cancel()

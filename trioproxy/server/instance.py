@@ -144,7 +144,7 @@ class AdminInstance:
     async def _set_health(self, *, failed: bool) -> None:
         self.generation.health_failed = failed
         await self.generation.supervisor.tell(SetHealth(failed))
-        await self.generation.supervisor.gather()  # all have obeyed
+        await self.generation.supervisor.obeyed()
 
     def ask_to_leave(self) -> None:
         self.generation.ending.ask("/quitquitquit")
