@@ -38,7 +38,8 @@ class UrlFinder:
                 status, etag, body = await self._ask()
         except trio.TooSlowError:
             raise DiscoveryFailed(f"{url}: no answer in time") from None
-        except (OSError, trio.BrokenResourceError, h11.RemoteProtocolError) as error:
+        except (OSError, trio.BrokenResourceError, h11.ProtocolError, ValueError) as error:
+            # ValueError: a name that no address can be asked for, as one with a label too long.
             raise DiscoveryFailed(f"{url}: {_reason(error)}") from error
         if status == 304 and self._etag:
             return Found(self._members)
@@ -81,9 +82,10 @@ class UrlFinder:
         target = (url.path or "/") + (f"?{url.query}" if url.query else "")
         headers = {"host": url.netloc, "accept": "application/json", "connection": "close"}
         headers |= {name.lower(): value for name, value in self.config.headers.items()}
-        if self._etag:
-            headers["if-none-match"] = self._etag.decode("latin-1")
-        return h11.Request(method="GET", target=target, headers=list(headers.items()))
+        fields = [(name.encode(), value.encode()) for name, value in headers.items()]
+        if self._etag:  # it need not be ASCII
+            fields.append((b"if-none-match", self._etag))
+        return h11.Request(method="GET", target=target, headers=fields)
 
 
 def _reason(error: Exception) -> str:
