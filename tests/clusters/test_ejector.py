@@ -140,9 +140,7 @@ async def test_who_leaves_and_returns_may_be_ejected_again(
     assert case.ejected() == []
 
 
-async def test_who_returns_takes_nobody_elses_place(
-    autojump_clock: MockClock, make: Make
-) -> None:
+async def test_who_returns_takes_nobody_elses_place(autojump_clock: MockClock, make: Make) -> None:
     case = make(hosts=[A, B])
     case.ejector.detected(A, ERRORS)
     case.membership.replace([Member(B)])

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("trioproxy.clusters")
 
 MOST_DEPARTED = 1000
-LARGEST_LIST = LARGEST_MESSAGE // 2  # bytes; flags come on top
+LARGEST_LIST = LARGEST_MESSAGE - 2**20  # bytes; the message has a name, too
+FLAGS_ROOM = 150  # bytes that the flags of a host may come to
 
 AWAITING_CHECK = {FAILED_ACTIVE_HC: "not checked yet", PENDING_ACTIVE_HC: "not checked yet"}
 """How a host begins in a cluster with health checks: it is sent nothing until it passed one."""
@@ -58,6 +59,7 @@ class Membership:
         checked: bool = False,
         trusted: Collection[str] = (),
     ) -> None:
+        """Raises ValueError where too many hosts are configured to be told to the workers."""
         self.config = cluster
         self.name = cluster.name
         self.changes = changes
@@ -74,7 +76,10 @@ class Membership:
         self._stats = MembershipStats(writer, cluster.name)
         self._attempts = DiscoveryStats(writer, cluster.name)
         if cluster.endpoints:
-            self._list({each.key: each for each in map(member, cluster.endpoints)})
+            configured = {each.key: each for each in map(member, cluster.endpoints)}
+            if excess := self._excess(configured.values()):
+                raise ValueError(f"cluster {self.name}: {excess}")
+            self._list(configured)
 
     def __repr__(self) -> str:
         return f"<Membership {self.name} {len(self.members)} hosts>"
@@ -99,14 +104,14 @@ class Membership:
     def replace(self, listing: Iterable[Member]) -> None:
         """These are the hosts now, each once; of two with the same key the first counts.
 
-        A list that is too long to be told to the workers changes nothing.
+        A list that may become too long to be told to the workers changes nothing.
         """
         listed: dict[str, Member] = {}
         for each in listing:
             listed.setdefault(each.key, each)
         changed = not self.discovered or [*listed.values()] != [*self._listing.values()]
-        if changed and (size := len(json.dumps(pack(listed.values())))) > LARGEST_LIST:
-            self.fail(f"a list of {len(listed)} hosts in {size} bytes; {LARGEST_LIST} are the most")
+        if changed and (excess := self._excess(listed.values())):
+            self.fail(excess)
             return
         self._count(changed=changed, empty=not listed)
         if self.failure:
@@ -142,6 +147,15 @@ class Membership:
     def reasons(self, key: str) -> Mapping[str, str]:
         """Return why which flags of a host are raised."""
         return self._marks.get(key, {})
+
+    def _excess(self, listed: Collection[Member]) -> str:
+        """Say by how much a list is too long, with all the flags that may be raised; or nothing."""
+        size = len(json.dumps(pack(listed)))
+        if self.config.health_checks or self.config.outlier_detection is not None:
+            size += FLAGS_ROOM * len(listed)
+        if size <= LARGEST_LIST:
+            return ""
+        return f"a list of {len(listed)} hosts in {size} bytes; {LARGEST_LIST} are the most"
 
     def _count(self, *, changed: bool, empty: bool) -> None:
         self._attempts.update_success.add()
