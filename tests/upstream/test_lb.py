@@ -241,6 +241,22 @@ def test_tables_are_made_anew_a_little_at_a_time(scene: Callable[..., Scene], po
 
 
 @HASHING
+def test_tables_come_while_hosts_come_and_go(scene: Callable[..., Scene], policy: str) -> None:
+    """The keys of whoever stays find it again, though no table lives to see its hosts stay."""
+    hosts, wanted = numbered(300), keys(1000)
+    owners = scene(policy, hosts).owners(wanted)
+    app = scene(policy, hosts[:2])
+    for turn in range(100):
+        app.update(hosts[turn % 2 :])
+        app.lb.work(0.0)
+    kept = sum(one == other for one, other in zip(owners, app.owners(wanted), strict=True))
+    assert kept > 900
+    app.update(hosts)
+    app.finish()
+    assert app.owners(wanted) == owners
+
+
+@HASHING
 def test_a_priority_that_steps_in_stalls_nobody(scene: Callable[..., Scene], policy: str) -> None:
     first, later = backends(1), numbered(200, priority=1)
     app = scene(policy, [*first, *later])

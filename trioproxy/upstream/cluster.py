@@ -153,7 +153,11 @@ class Cluster:
             if connection is not None:
                 return connection
             if self.connections.admits or self._evict():
-                connection = await self.connect(host, until, client)
+                try:
+                    connection = await self.connect(host, until, client)
+                except BaseException:
+                    self._waiting.unpark()  # the room that this one was woken for is still there
+                    raise
                 if self._speaks_http2 is None and connection.alpn == HTTP2:
                     raise changed_its_mind(connection)
                 self.stats.upstream_cx_http1_total.add()
