@@ -90,7 +90,7 @@ async def test_what_has_no_address(name: str) -> None:
     ],
 )
 async def test_what_is_no_answer(answer: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(by_http, "MOST", 1000)
+    monkeypatch.setattr(by_http, "LARGEST_TEXT", 1000)
     handle, _ = answering(answer)
     async with open_upstream(handle) as port:
         with pytest.raises(DiscoveryFailed, match=reason):

@@ -12,13 +12,12 @@ import h11
 import trio
 
 from trioproxy.clusters.finding import DiscoveryFailed, Found
-from trioproxy.clusters.listing import read_listing
+from trioproxy.clusters.listing import LARGEST_TEXT, read_listing
 
 if TYPE_CHECKING:
     from trioproxy.config.discovery import PolledUrl
     from trioproxy.upstream.member import Member
 
-MOST = 16 * 2**20  # bytes of an answer
 PIECE = 65_536  # bytes
 
 
@@ -104,7 +103,7 @@ async def receive(connection: h11.Connection, stream: trio.abc.Stream) -> tuple[
                 etag = dict(headers).get(b"etag", b"")
             case h11.Data(data=data):
                 body += data
-                if len(body) > MOST:
-                    raise DiscoveryFailed(f"an answer of more than {MOST} bytes")
+                if len(body) > LARGEST_TEXT:
+                    raise DiscoveryFailed(f"an answer of more than {LARGEST_TEXT} bytes")
             case h11.EndOfMessage():
                 return status, etag, bytes(body)
