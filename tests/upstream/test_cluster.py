@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 import attrs
@@ -99,6 +100,12 @@ async def test_only_who_never_got_a_connection_was_cancelled(serving: Serving) -
         await proxy.until("cluster.app.upstream_rq_pending_active", 0)
         await proxy.play("client >> (close) \n origin << (reset)")
         assert proxy.counter("cluster.app.upstream_rq_cancelled") == 1
+
+
+async def test_tables_are_full_when_traffic_begins(serving: Serving) -> None:
+    hashing = "lb_policy: maglev"
+    async with serving(http(cluster=hashing, endpoints="$origin, $origin2")) as proxy:
+        assert proxy.cluster()._balancer.when == inf
 
 
 async def test_who_cannot_connect_after_all_leaves_the_room_to_the_next(serving: Serving) -> None:

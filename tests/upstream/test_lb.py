@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, get_args
 
 import pytest
@@ -238,6 +239,34 @@ def test_tables_are_made_anew_a_little_at_a_time(scene: Callable[..., Scene], po
     assert app.finish() == 0, "nothing changed"
     app.update(hosts[1:])
     assert app.finish() > 5
+
+
+@HASHING
+def test_one_host_needs_no_table(scene: Callable[..., Scene], policy: str) -> None:
+    hosts, wanted = numbered(300), keys(20)
+    app = scene(policy, [])
+    app.update(hosts[:1])
+    assert app.finish() == 0
+    assert set(app.owners(wanted)) == {hosts[0].name}
+    app.update(hosts)
+    app.update(hosts[:1])
+    assert set(app.owners(wanted)) == {hosts[0].name}
+    app.finish()
+    assert set(app.owners(wanted)) == {hosts[0].name}
+    app.update(hosts)
+    app.finish()
+    assert app.owners(wanted) == scene(policy, hosts).owners(wanted)
+
+
+@HASHING
+def test_who_left_is_not_kept_in_tables(scene: Callable[..., Scene], policy: str) -> None:
+    hosts = numbered(3, priority=1)
+    app = scene(policy, hosts)
+    left = weakref.ref(hosts.pop())
+    app.update(numbered(3))
+    app.finish()
+    hosts.clear()
+    assert left() is None
 
 
 @HASHING

@@ -101,6 +101,11 @@ class Cluster:
             if host.pool is not None:
                 host.pool.part()
 
+    def prepare(self) -> None:
+        """Finish what is otherwise done beside the traffic: there is none yet."""
+        self._balancer.finish()
+        self._upkeep.schedule()
+
     def _host(self, member: Member, known: Host | None) -> Host:
         if known is None:
             return Host(member, self._figures.of(member.key), self._monitors.of(member.key))

@@ -61,12 +61,11 @@ class HostSet(Generic[H]):
         )
         if config.fail_traffic_on_panic:
             loads = [load for load in loads if load.fitness is not Fitness.ANY]
+        self._hash_lanes = {k: lane for k, lane in self._hash_lanes.items() if k[0] in priorities}
         self._lanes = [
             self._lane(priorities[load.level], load.fitness, groups[load.level], now)
             for load in loads
         ]
-        while not self._loads and self.work():
-            pass  # nobody is served yet: the first tables are made at once
         self._loads = loads
         self._sums = list(accumulate([load.share for load in loads]))
         self.plain = self._find_plain()

@@ -56,7 +56,7 @@ class PolicyLane(Generic[H]):
 
 
 class HashLane(Generic[H]):
-    """A lane with a table, by which a key always goes to the same host.
+    """A lane with a table, by which a key always goes to the same host; one host needs none.
 
     Tables are filled by `work`. Until one is full the one before it serves, without the hosts that
     are there no more; where there is none yet, a key's host is another one than it will be. What is
@@ -89,9 +89,10 @@ class HashLane(Generic[H]):
             self._is_stale = True
 
     def _begin(self) -> None:
-        self._next = self._make(self.hosts, self._weights)
-        self._filling = self._next.fill()
         self._is_stale = False
+        if len(self.hosts) > 1:
+            self._next = self._make(self.hosts, self._weights)
+            self._filling = self._next.fill()
 
     def work(self) -> bool:
         """Do a step of what is to be done; returns whether there is more."""
@@ -106,7 +107,7 @@ class HashLane(Generic[H]):
 
     def pick(self, key: int, tried: Collection[H]) -> H:
         """Pick the key's host, or the one that would be the key's without `tried`."""
-        if self._table is not None:
+        if self._table is not None and len(self.hosts) > 1:
             for turn in range(TURNS):
                 host = self._table.at(key, turn)
                 if host in self._fit and host not in tried:
