@@ -96,6 +96,65 @@ def test_where_health_is_checked_newcomers_wait_for_it(checked: Membership) -> N
     assert [each.healthy for each in checked.members] == [True, False]
 
 
+def test_who_left_stands_in_until_a_newcomer_is_known_to_be_well(checked: Membership) -> None:
+    checked.replace(members(A))
+    assert checked.told == checked.members
+    find_well(checked, A)
+    checked.replace(members(B, C))
+    assert checked.told == (*checked.members, Member(A))
+    assert addresses(checked) == [B, C]
+    find_ill(checked, B)
+    assert checked.told == (*checked.members, Member(A))
+    find_well(checked, C)
+    assert checked.told == checked.members
+
+
+def test_who_left_does_not_stand_in_for_who_is_ill(checked: Membership) -> None:
+    checked.replace(members(A))
+    find_well(checked, A)
+    checked.replace(members(B))
+    checked.replace(members(C))
+    assert checked.told == (*checked.members, Member(A)), "of several that left, who was well"
+    find_ill(checked, C)
+    assert checked.told == checked.members
+
+
+def test_nobody_stands_in_beside_who_is_well(checked: Membership) -> None:
+    checked.replace(members(A, B))
+    find_well(checked, A)
+    find_well(checked, B)
+    checked.replace(members(B, C))
+    assert checked.told == checked.members
+    checked.replace([])
+    assert checked.told == ()
+
+
+def test_who_is_not_checked_needs_nobody_to_stand_in(membership: Membership) -> None:
+    membership.replace(members(A))
+    membership.replace([Member(B, flags=(FAILED_EDS_HEALTH,))])
+    assert membership.told == membership.members
+
+
+def test_stand_ins_make_no_list_too_long(
+    checked: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trioproxy.clusters.membership.LARGEST_LIST", 100)
+    checked.replace(members(A))
+    find_well(checked, A)
+    checked.replace(members(B, C))
+    assert checked.told == checked.members
+
+
+def find_well(membership: Membership, key: str) -> None:
+    membership.clear(key, FAILED_ACTIVE_HC)
+    membership.clear(key, PENDING_ACTIVE_HC)
+
+
+def find_ill(membership: Membership, key: str) -> None:
+    membership.mark(key, FAILED_ACTIVE_HC, "timeout")
+    membership.clear(key, PENDING_ACTIVE_HC)
+
+
 def test_only_what_makes_a_difference_is_a_change(membership: Membership, reader: Reader) -> None:
     membership.replace(members(A))
     membership.mark(A, FAILED_ACTIVE_HC, "timeout")

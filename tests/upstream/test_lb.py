@@ -144,6 +144,22 @@ def test_a_panic_sends_requests_to_all(scene: Callable[..., Scene], policy: str)
 
 
 @EVERY
+def test_a_priority_that_may_not_panic_gives_its_share_to_nobody(
+    scene: Callable[..., Scene], policy: str
+) -> None:
+    hosts = [*backends(*[1] * 10), *numbered(10, priority=1)]
+    for host in [*hosts[:8], *hosts[15:]]:
+        host.fare(*ILL)
+    app = scene(policy, hosts, fail_traffic_on_panic=True)
+    picked = [app.lb.pick((), Wish(key)) for key in keys(PICKS)]
+    names = {host.name for host in picked if host is not None}
+    refused = picked.count(None)
+    assert near(refused, PICKS * 28 / (28 + 70), PICKS)
+    assert app.statistic("lb_healthy_panic") == refused
+    assert names == {host.name for host in hosts[10:15]}
+
+
+@EVERY
 def test_a_retry_in_a_panic_goes_to_a_healthy_host(
     scene: Callable[..., Scene], policy: str
 ) -> None:

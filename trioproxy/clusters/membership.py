@@ -39,7 +39,7 @@ AWAITING_CHECK = {FAILED_ACTIVE_HC: "not checked yet", PENDING_ACTIVE_HC: "not c
 
 
 class Membership:
-    """One cluster as main knows it; `members` is what workers are told.
+    """One cluster as main knows it; `members` are who is listed, `told` whom workers know.
 
     A source of discovery calls `replace` and `fail`. Who watches over health awaits
     `listed.beyond(...)` for hosts that came or went, and calls `mark` and `clear`. `changes` counts
@@ -70,6 +70,7 @@ class Membership:
         self._listing: dict[str, Member] = {}
         self._members: dict[str, Member] = {}
         self._departed: dict[str, Member] = {}
+        self._stand_ins: list[Member] = []
         self._newcomers = AWAITING_CHECK if checked else {}
         self._trusted = trusted
         self._marks: dict[str, dict[str, str]] = {}
@@ -91,6 +92,15 @@ class Membership:
     def members(self) -> tuple[Member, ...]:
         """The hosts with their flags, in the order of the list."""
         return tuple(self._members.values())
+
+    @property
+    def told(self) -> tuple[Member, ...]:
+        """What workers are told: the hosts, and with them who left well and stands in.
+
+        Where all hosts leave at once, the newcomers have not been checked yet. So those who left
+        go on until a first one of them is found to be well, or all of them to be ill.
+        """
+        return (*self._members.values(), *self._stand_ins)
 
     @property
     def departed(self) -> tuple[Member, ...]:
@@ -171,14 +181,25 @@ class Membership:
         self.discovered = True
         self._see_off(self._listing, listed)
         self._listing = listed
-        known = self._marks
+        known, before = self._marks, self.told
         self._marks = {key: known.get(key, self._first_marks(key)) for key in listed}
         self._trusted = ()
         self._members = {key: self._flagged(key) for key in listed}
+        self._stand_ins = [each for each in before if each.healthy and each.key not in listed]
+        self._dismiss()
+        if self._stand_ins and self._excess(self.told):
+            self._stand_ins = []
         self._stats.membership_change.add()
         self._set_gauges()
         self.changes.note()
         self.listed.note()
+
+    def _dismiss(self) -> None:
+        """Let go of who stands in, unless all depends on checks that are still to come."""
+        hosts = self._members.values()
+        awaited = any(PENDING_ACTIVE_HC in each.flags for each in hosts)
+        if not awaited or any(each.healthy for each in hosts):
+            self._stand_ins = []
 
     def _log_news(self, listed: Mapping[str, Member]) -> None:
         # A logical host may have another address at each look: that is no news.
@@ -203,6 +224,8 @@ class Membership:
     def _set_flags(self, key: str) -> None:
         before, now = self._members[key], self._flagged(key)
         self._members[key] = now
+        if self._stand_ins:
+            self._dismiss()
         self._stats.membership_healthy.add(now.healthy - before.healthy)
         self._stats.membership_degraded.add(serves_in_need(now) - serves_in_need(before))
         self.changes.note()
