@@ -26,13 +26,17 @@ from trioproxy.server.messages import (
     Suspend,
 )
 from trioproxy.server.place import FIRST_PAUSE, LONGEST_PAUSE, PROVEN, StartFailed
+from trioproxy.server.process import Process
 from trioproxy.upstream.member import Member, pack
 from trioproxy.upstream.monitor import EjectionType
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trio.testing import MockClock
 
     from server.stand_ins import Diaries, TaskChildren
+    from trioproxy.server.messages import ToWorker
     from trioproxy.server.supervisor import Supervisor
 
 HOSTS = pack([Member("127.0.0.1:1")])
@@ -123,6 +127,32 @@ async def test_a_dead_worker_is_replaced_and_brought_to_where_the_others_are(
         "reopen logs",
         "start with 1 x web, 1 x db",
     ]
+
+
+async def test_a_replacement_that_is_busy_misses_nothing(
+    supervisor: Supervisor,
+    diaries: Diaries,
+    children: TaskChildren,
+    nursery: trio.Nursery,
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await supervisor.start(nursery)
+    await supervisor.set_hosts("app", [Member("127.0.0.1:1")])
+    tell, refused = Process.tell, list[object]()
+
+    async def too_busy(process: Process, message: ToWorker, fds: Sequence[int] = ()) -> bool:
+        if isinstance(message, SetHosts) and len(refused) < 2:
+            refused.append(message)
+            return False
+        return await tell(process, message, fds)
+
+    monkeypatch.setattr(Process, "tell", too_busy)
+    children.all[0].signal(signal.SIGKILL)
+    await trio.sleep(FIRST_PAUSE * 2)
+    await supervisor.gather()
+    assert len(refused) == 2
+    assert "app has 127.0.0.1:1" in diaries.last.told
 
 
 @pytest.mark.parametrize(

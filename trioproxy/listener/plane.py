@@ -66,6 +66,8 @@ class Plane:
 
     def start(self, sockets: Mapping[str, Sequence[socket.socket]]) -> None:
         """Begin to accept on the listen sockets of each listener, by its name; called once."""
+        for cluster in self._tools.clusters.values():
+            cluster.prepare()
         reactor = self._tools.reactor
         for name, group in sockets.items():
             listener = self._listeners[name]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioproxy.restart.packets import ChannelError
+from trioproxy.restart.packets import ChannelError, TooLarge
 from trioproxy.server.messages import (
     Accuse,
     Confirm,
@@ -86,10 +86,14 @@ class Process:
     async def tell(self, message: ToWorker, fds: Sequence[int] = ()) -> bool:
         """Send a command; returns whether it was taken, or there is nobody to take it.
 
-        One that is too busy for that will be found silent by the pings.
+        One that is too busy for that will be found silent by the pings. What is too large to be
+        said will be so the next time: it is logged, and done with.
         """
         with suppress(ChannelError), trio.move_on_after(PATIENCE) as patience:
-            await self._channel.send(message, fds)
+            try:
+                await self._channel.send(message, fds)
+            except TooLarge as error:
+                log.error("%s is not told %s: %s", self, type(message).__name__, error)
         return not patience.cancelled_caught
 
     async def gather(self) -> dict[str, object] | None:
