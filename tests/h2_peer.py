@@ -72,6 +72,7 @@ class H2Peer:
         self.goaways: list[tuple[int, int]] = []
         self.acknowledges = True
         self.pings = 0
+        self.acknowledged = 0  # PINGs of ours
 
     @classmethod
     async def greet(cls, peer: Peer, *, client: bool = True, window: int = 65_535) -> H2Peer:
@@ -239,5 +240,7 @@ class H2Peer:
                 self.h2.state_machine.state = going
             case h2.events.PingReceived():
                 self.pings += 1
+            case h2.events.PingAckReceived():
+                self.acknowledged += 1
             case _:
                 pass

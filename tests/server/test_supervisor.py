@@ -10,6 +10,7 @@ import pytest
 import trio
 import trio.testing
 
+from server.stand_ins import Diary
 from trioproxy.server.children import CannotFork, ZygoteGone
 from trioproxy.server.log import fold
 from trioproxy.server.messages import (
@@ -52,6 +53,21 @@ async def test_all_are_ready_when_start_returns(
         0: {"told": ["start with 1 x web, 1 x db"]},
         1: {"told": ["start with 1 x web, 1 x db"]},
     }
+
+
+async def test_that_all_have_obeyed_takes_no_figures(
+    supervisor: Supervisor,
+    diaries: Diaries,
+    nursery: trio.Nursery,
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They cost a worker with many connections a stall of its loop."""
+    monkeypatch.setattr(Diary, "report", pytest.fail)
+    await supervisor.start(nursery)
+    await supervisor.tell(Suspend())
+    await supervisor.obeyed()
+    assert [diary.told for diary in diaries.all] == [["suspend"], ["suspend"]]
 
 
 async def test_accusations_of_all_workers_are_heard(
@@ -105,7 +121,7 @@ async def test_a_dead_worker_is_replaced_and_brought_to_where_the_others_are(
     children.all[0].signal(signal.SIGKILL)
     await trio.sleep(FIRST_PAUSE * 2)
     assert len(diaries.all) == 3
-    await supervisor.gather()
+    await supervisor.obeyed()
     assert sorted(diaries.last.told) == [
         "drain hot restart 1.0 2.0 False",
         "reopen logs",

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 from h2_peer import H2Peer
+from h2_websockets import WEBSOCKETS
 from serving import http
+
+from trioproxy.codec.messages import Request
 
 if TYPE_CHECKING:
     from serving import Proxy, Serving
@@ -286,6 +289,35 @@ async def test_a_kept_connection_that_is_closed_under_a_request(serving: Serving
             await proxy.until("cluster.app.upstream_cx_active")
 
 
+@pytest.mark.parametrize("tries", [1, 2])
+async def test_a_connection_that_is_lost_after_it_was_heard_from_is_no_stale_one(
+    serving: Serving, tries: int
+) -> None:
+    """The host has seen the request: whether to ask again is the route's to say."""
+    route = "retry: {on: [reset], attempts: 1}" if tries > 1 else ""
+    async with serving(http(route=route, cluster=HTTP2)) as proxy:
+        await proxy.play("client >> GET / HTTP/1.1 | host: a |")
+        origin = await accept(proxy)
+        number, _ = await origin.asked()
+        await origin.respond(number, b"ok", headers={"content-length": "2"})
+        await proxy.play("client << HTTP/1.1 200 OK | content-length: 2 | | ok\\")
+        await proxy.play("client >> GET / HTTP/1.1 | host: a |")
+        for left in reversed(range(tries)):
+            await origin.asked()
+            origin.h2.ping(bytes(8))
+            await origin.flush()
+            await origin.until(lambda origin=origin: origin.acknowledged == 1)
+            origin.peer.reset()
+            if left:
+                origin = await accept(proxy)
+        assert b"503" in await (await proxy.party("client")).line()
+        assert proxy.counter("cluster.app.upstream_rq_rx_reset") == tries
+        assert not proxy.origin.waiting()
+    assert proxy.log[1]["flags"] == ("UC,URX" if tries > 1 else "UC")
+    assert proxy.log[1]["attempts"] == tries
+    assert proxy.log[1]["failure"]
+
+
 async def test_the_routes_timeout_bounds_the_answer(serving: Serving) -> None:
     async with serving(http(route="timeout: 50ms", cluster=HTTP2)) as proxy:
         await proxy.play("client >> GET / HTTP/1.1 | host: a |")
@@ -328,6 +360,42 @@ async def test_a_connection_is_closed_when_nobody_uses_it(serving: Serving) -> N
         assert await origin.end() == "(fin)"
         assert origin.goaways == [(0, 0)]
         assert proxy.counter("cluster.app.upstream_cx_idle_timeout") == 1
+
+
+async def test_a_connection_that_nobody_came_to_use_is_closed(serving: Serving) -> None:
+    async with serving(http(WEBSOCKETS, cluster=HTTP2 + "idle_timeout: 50ms,")) as proxy:
+        await proxy.play(
+            """
+            client >> GET /chat HTTP/1.1 | host: a.org | connection: upgrade | upgrade: websocket |
+            """
+        )
+        peer = await proxy.origin.accept()  # which says nothing: what it can do is waited for
+        await proxy.until("cluster.app.upstream_rq_active", 1)
+        await proxy.play("client >> (reset)")
+        assert await H2Peer(peer, client=False).end() == "(fin)"
+        assert proxy.counter("cluster.app.upstream_cx_idle_timeout") == 1
+
+
+async def test_a_request_that_comes_when_a_connection_is_idle_too_long_is_served(
+    serving: Serving,
+) -> None:
+    async with serving(http(cluster=HTTP2 + "idle_timeout: 60s,")) as proxy:
+        await proxy.play("client >> GET / HTTP/1.1 | host: a |")
+        origin = await accept(proxy)
+        number, _ = await origin.asked()
+        await origin.respond(number, b"ok", headers={"content-length": "2"})
+        await proxy.play("client << HTTP/1.1 200 OK | content-length: 2 | | ok\\")
+        pool = proxy.cluster().hosts[0].pool
+        assert pool is not None
+        (upstream,) = pool._connections
+        upstream.connection.expire()  # the sweep, in the same turn as the request
+        stream = upstream.open(Request(authority="a"), ended=True)
+        number, _ = await origin.asked()
+        await origin.respond(number, b"ok")
+        assert (await stream.response()).status == 200
+        assert await stream.body.read() == b"ok"
+        stream.leave(clean=True)
+        assert proxy.counter("cluster.app.upstream_cx_idle_timeout") == 0
 
 
 async def test_a_connection_is_replaced_after_so_many_requests(serving: Serving) -> None:

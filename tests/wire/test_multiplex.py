@@ -8,7 +8,8 @@ import trio.testing
 
 from trioproxy.codec.h2 import events
 from trioproxy.codec.messages import Response
-from trioproxy.wire.multiplex import MOST_UNSENT
+from trioproxy.reactor.bell import Bell
+from trioproxy.wire.multiplex import MOST_OWED, MOST_UNSENT
 
 if TYPE_CHECKING:
     from conftest import Open
@@ -50,26 +51,50 @@ async def test_who_is_not_read_by_its_peer_goes_on_reading(open_served: Open) ->
         data = bytes(MOST_UNSENT + 1)
         while data:
             data = data[served.codec.send_data(number, data) :]
-        assert served.multiplex.gather(MOST_UNSENT + 1)
+        served.multiplex.gather(MOST_UNSENT + 1)
+        assert served.multiplex.full
         await trio.testing.wait_all_tasks_blocked()
         assert served.multiplex.clogged
         waited = trio.Event()
 
         async def wait() -> None:
-            await served.multiplex.room()
+            bell = Bell()
+            served.multiplex.ring_for_room(bell)
+            await bell.wait()
             waited.set()
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(wait)
             served.client.h2.ping(bytes(8))
-            served.multiplex.heard = False
+            heard = served.multiplex.heard
             await served.client.flush()
             await trio.testing.wait_all_tasks_blocked()
-            assert served.multiplex.heard
+            assert served.multiplex.heard > heard
             assert not waited.is_set()
             await served.client.until(lambda: len(served.client.heard[number].body) > MOST_UNSENT)
             await waited.wait()
         assert not served.multiplex.clogged
+
+
+async def test_who_is_owed_much_is_not_read(open_served: Open) -> None:
+    """Or a peer that only asks would have memory grow for ever."""
+    async with open_served(buffer=4096) as served:
+        codec, client = served.codec, served.client
+        number, said = await served.begun(), 0
+        for _ in range(2):  # the first time it is handed to the socket, which does not take it
+            while codec.owed <= MOST_OWED:
+                codec.send_response(number, Response(status=103))
+                said += 1
+            served.multiplex.wake()
+            await trio.testing.wait_all_tasks_blocked()
+        assert served.multiplex.clogged
+        heard = served.multiplex.heard
+        await client.ask()
+        await trio.testing.wait_all_tasks_blocked()
+        assert served.multiplex.heard == heard
+        await client.until(lambda: len(client.heard[number].interim) == said)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (served.multiplex.heard > heard, served.multiplex.clogged) == (True, False)
 
 
 async def test_it_is_over_when_all_is_written(open_served: Open) -> None:
@@ -92,6 +117,8 @@ async def test_the_end_of_the_peer_ends_it(open_served: Open) -> None:
 
 async def test_who_waits_for_room_is_let_go(open_served: Open) -> None:
     async with open_served() as served, trio.open_nursery() as nursery:
-        nursery.start_soon(served.multiplex.room)
+        bell = Bell()
+        served.multiplex.ring_for_room(bell)
+        nursery.start_soon(bell.wait)
         await trio.testing.wait_all_tasks_blocked()
         served.multiplex.release()

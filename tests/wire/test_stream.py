@@ -9,6 +9,7 @@ import trio.testing
 from trioproxy.codec.messages import Response
 from trioproxy.errors import DownstreamClosed, UpstreamTimeout
 from trioproxy.headers import Headers
+from trioproxy.wire.multiplex import MOST_UNSENT
 from trioproxy.wire.stream import Stream
 
 if TYPE_CHECKING:
@@ -98,6 +99,45 @@ async def test_sending_waits_for_the_peers_window(open_served: Open) -> None:
             await trio.testing.wait_all_tasks_blocked()
             one.window_opened()  # as its owner does for the event
         assert (await served.client.answer(number)).body == b"0123456789abcdef"
+
+
+async def test_who_waits_for_room_is_interrupted(open_served: Open) -> None:
+    """What many streams have gathered is not waited for beyond a stream's own time."""
+    async with open_served() as served, trio.open_nursery() as nursery:
+        one = stream(served, await served.begun())
+        served.codec.send_response(one.number, Response(status=200))
+        served.multiplex._gathered = MOST_UNSENT + 1
+
+        async def interrupt() -> None:
+            await trio.testing.wait_all_tasks_blocked()
+            one.interrupt(UpstreamTimeout())
+
+        nursery.start_soon(interrupt)
+        with trio.fail_after(5), pytest.raises(UpstreamTimeout):
+            await one.send(b"a")
+
+
+async def test_a_stream_that_was_cut_is_not_sent_on(open_served: Open) -> None:
+    async with open_served() as served:
+        one = stream(served, await served.begun())
+        served.codec.send_response(one.number, Response(status=200))
+        one.fail(DownstreamClosed("why"))
+        with pytest.raises(DownstreamClosed, match="why"):
+            await one.send(b"a")
+
+
+async def test_what_was_read_of_bodies_that_have_ended_is_given_back(open_served: Open) -> None:
+    """The connection's window is for all streams: it does not wait for a stream's answer."""
+    async with open_served() as served:
+        for _ in range(9):
+            number = await served.begun(ended=False)
+            await served.client.data(number, bytes(60_000), ended=True)
+            body = stream(served, number).body
+            body.feed(bytes(60_000), ended=True)
+            await trio.testing.wait_all_tasks_blocked()
+            assert len(body.available()) == 60_000
+        said = (1 << 20) - 2 * 60_000
+        await served.client.until(lambda: served.client.h2.outbound_flow_control_window > said)
 
 
 async def test_a_large_piece_is_sent_whole(open_served: Open) -> None:

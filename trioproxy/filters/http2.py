@@ -128,7 +128,9 @@ class Http2Connection:
         self._abandon(DownstreamClosed())
 
     def _spoken_to(self) -> bool:
-        """Whether the client has said something that nobody has read yet."""
+        """Whether the client has said something that nobody has read yet, but will be."""
+        if self.multiplex.clogged:
+            return False
         try:
             return self.connection.transport.unread() > 0
         except OSError:

@@ -12,6 +12,7 @@ import trio
 from trioproxy.restart.packets import ChannelError, TooLarge
 from trioproxy.server.messages import (
     Accuse,
+    Confirm,
     Failed,
     Gather,
     Ping,
@@ -101,11 +102,18 @@ class Process:
             return await self._ask(Gather)
         return None
 
+    async def obeyed(self) -> None:
+        """Return when it has done what it was told, or dies or does not answer in time."""
+        with trio.move_on_after(PATIENCE):
+            await self._ask(Confirm)
+
     async def emptied(self) -> None:
         """Return when it has no connection any more, or is dead."""
         await self._ask(TellWhenEmpty)
 
-    async def _ask(self, question: type[Gather | TellWhenEmpty]) -> dict[str, object] | None:
+    async def _ask(
+        self, question: type[Gather | Confirm | TellWhenEmpty]
+    ) -> dict[str, object] | None:
         self._asked += 1
         number = self._asked
         self._answers[number], answer = trio.open_memory_channel[dict[str, object]](1)

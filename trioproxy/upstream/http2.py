@@ -16,10 +16,8 @@ from trioproxy.codec.h2.events import ErrorCode
 from trioproxy.errors import (
     ProxyError,
     RequestRefused,
-    StaleConnection,
     StreamCut,
     UpstreamProtocolError,
-    UpstreamReset,
 )
 from trioproxy.upstream.http2_stream import UpstreamStream
 from trioproxy.wire.keepalive import KeepAlive
@@ -60,7 +58,7 @@ class Http2Upstream:
         self.streams: dict[int, UpstreamStream] = {}
         self.introduced = False
         self.parting = False
-        connection.wait_until(inf, Idle)
+        connection.wait_until(pool.idle_until(), Idle)
 
     def __repr__(self) -> str:
         return f"<Http2Upstream {self.connection.host.name}, {len(self.streams)} streams>"
@@ -79,26 +77,32 @@ class Http2Upstream:
         interval, timeout = options.keepalive_interval, options.keepalive_timeout
         keepalive = KeepAlive(self.multiplex, sweep, interval, timeout, lost)
         keepalive.begin()
-        why = UpstreamReset("closed")
+        why = "closed"
         try:
-            await self.multiplex.run()
-            why = self._lost("closed by the host")
-        except Idle:
-            pool.cluster.stats.upstream_cx_idle_timeout.add()
-        except OSError as error:
-            why = self._lost(error.strerror or str(error))
+            why = await self._run()
         finally:
             keepalive.end()
             self._close(why)
 
-    def _lost(self, detail: str) -> UpstreamReset:
-        kept = self.connection.requests > len(self.streams)
-        return StaleConnection(detail) if kept else UpstreamReset(detail)
+    async def _run(self) -> str:
+        """Read and write as long as it lasts; returns why it does not any more."""
+        while True:
+            try:
+                await self.multiplex.run()
+            except Idle:
+                if not self.streams:  # else somebody has come in this very turn
+                    self._pool.cluster.stats.upstream_cx_idle_timeout.add()
+                    return "idle"
+            except OSError as error:
+                return error.strerror or str(error)
+            else:
+                return "closed by the host"
 
-    def _close(self, why: UpstreamReset) -> None:
+    def _close(self, why: str) -> None:
         busy = bool(self.streams)
         self.part()
-        self._cut(why)
+        for stream in self.streams.values():
+            stream.lose(why)
         self.multiplex.release()
         if not self.connection.transport.hangup and not self.codec.failed:
             self._pool.stats.goaway_sent.add()
@@ -106,10 +110,6 @@ class Http2Upstream:
             self.multiplex.flush_nowait()
         self.connection.end(active_rq=busy)
         self.multiplex.forget()
-
-    def _cut(self, why: ProxyError) -> None:
-        for stream in self.streams.values():
-            stream.fail(why)
 
     def part(self) -> None:
         """Take no new requests, and close when there are none left."""
@@ -196,6 +196,8 @@ class Http2Upstream:
     def _fail(self, event: events.ConnectionFailed) -> None:
         self._pool.stats.exceeded(event.limit)
         self._pool.stats.goaway_sent.add()
-        self._cut(UpstreamProtocolError(event.detail))
+        why = UpstreamProtocolError(event.detail)
+        for stream in self.streams.values():
+            stream.fail(why)
         self.part()
         self.multiplex.over = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trioproxy.errors import ProxyError, UpstreamReset
+from trioproxy.errors import ProxyError, StaleConnection, UpstreamReset
 from trioproxy.reactor.bell import Bell
 from trioproxy.upstream.bounded import Bounded
 from trioproxy.wire.stream import Stream
@@ -37,13 +37,14 @@ class StreamBound(Bounded):
 class UpstreamStream(Stream):
     """One stream of a connection to a host; give it back by `leave`."""
 
-    __slots__ = ("_answers", "_heads", "bound", "upstream")
+    __slots__ = ("_answers", "_heads", "_heard", "bound", "upstream")
 
     def __init__(self, upstream: Http2Upstream, number: int) -> None:
         super().__init__(upstream.multiplex, number, UpstreamReset)
         self.upstream = upstream
         self.bound = StreamBound(upstream.connection.sweep, self)
         self._heads: list[Response] = []
+        self._heard = upstream.multiplex.heard
         self._answers = Bell()
 
     async def response(self) -> Response:
@@ -59,6 +60,12 @@ class UpstreamStream(Stream):
         self._heads.append(response)
         self.body.ended = ended
         self._answers.ring()
+
+    def lose(self, detail: str) -> None:
+        """Its connection is gone: of its own, or had it been kept until it was closed?"""
+        kept = self.number > 1 and self._heard > 0
+        stale = kept and self._heard == self.multiplex.heard
+        self.fail(StaleConnection(detail) if stale else UpstreamReset(detail))
 
     def fail(self, error: ProxyError) -> None:
         """It was cut: whoever waits for anything of it gets to know."""

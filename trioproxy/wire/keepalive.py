@@ -20,7 +20,16 @@ class KeepAlive:
     OSError raised, and `lost` counts that.
     """
 
-    __slots__ = ("_asked", "_interval", "_lost", "_multiplex", "_sweep", "_timeout", "when")
+    __slots__ = (
+        "_asked",
+        "_heard",
+        "_interval",
+        "_lost",
+        "_multiplex",
+        "_sweep",
+        "_timeout",
+        "when",
+    )
 
     def __init__(
         self, multiplex: Multiplex, sweep: Sweep, interval: float, timeout: float, lost: Counter
@@ -31,6 +40,7 @@ class KeepAlive:
         self._timeout = timeout
         self._lost = lost
         self._asked = False
+        self._heard = -1  # as it stood at the last look
         self.when = inf
 
     def __repr__(self) -> str:
@@ -49,8 +59,9 @@ class KeepAlive:
     def expire(self) -> None:
         """It has been long enough: called by the sweep."""
         multiplex = self._multiplex
-        if multiplex.heard:
-            multiplex.heard = self._asked = False
+        if multiplex.heard != self._heard:
+            self._heard = multiplex.heard
+            self._asked = False
             self._wait(self._interval)
         elif not self._asked:
             self._asked = True

@@ -6,14 +6,15 @@ that ran in this one, and writes it all in one call. So eight streams that answe
 cost one system call and one wake-up, and frames never interleave.
 
 Where the kernel takes no more, the connection's task goes on reading: the peer may be waiting for
-its own window before it reads. Streams wait as soon as MOST_UNSENT has gathered.
+its own window before it reads. Streams wait as long as MOST_UNSENT has gathered. What else is said
+has no such bound (answers without a body, acknowledgements), but is all brought about by what is
+read: past MOST_OWED of it nothing more is, until the peer has taken what it was sent.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import trio
 from trio.lowlevel import reschedule
 
 from trioproxy.reactor.epoll import IN, OUT, WOKEN
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 
     from trioproxy.codec.h2.connection import Connection
     from trioproxy.codec.h2.events import Event
+    from trioproxy.reactor.bell import Bell
     from trioproxy.reactor.transport import Transport
     from trioproxy.stats.handles import Counter
     from trioproxy.wire.head_timer import HeadTimer
 
 READ_SIZE = 64 * 1024
-MOST_UNSENT = 128 * 1024
+MOST_UNSENT = 128 * 1024  # bytes of bodies
+MOST_OWED = 512 * 1024  # bytes beside those, as `Sender.owed` counts
 RELAX_EVERY = 1.0  # seconds: what the codec's limits of floods are counted over
 
 
@@ -36,7 +39,7 @@ class Multiplex:
     """Drives `codec` on `transport`; what comes is handed to `handle`, event by event.
 
     `received` and `sent` count bytes. `head_timer` is told of heads that come in pieces. `over` has
-    the task end once all is written; `ended` tells that the peer has closed, `heard` is set with
+    the task end once all is written; `ended` tells that the peer has closed, `heard` grows with
     whatever comes.
     """
 
@@ -45,9 +48,9 @@ class Multiplex:
         "_handle",
         "_received",
         "_relaxed",
-        "_room",
         "_sent",
         "_unsent",
+        "_waiting",
         "_woken",
         "codec",
         "ended",
@@ -70,7 +73,7 @@ class Multiplex:
         self._handle = handle
         self._unsent = memoryview(b"")
         self._gathered = 0
-        self._room = trio.lowlevel.ParkingLot()
+        self._waiting: dict[Bell, None] = {}  # in the order in which they came
         self._woken = False
         self._relaxed = transport.reactor.now
         self._received = received
@@ -78,7 +81,7 @@ class Multiplex:
         self.head_timer: HeadTimer | None = None
         self.over = False
         self.ended = False
-        self.heard = False
+        self.heard = 0
 
     def __repr__(self) -> str:
         return f"<Multiplex {self.codec.streams} streams, {len(self._unsent)} bytes unsent>"
@@ -99,8 +102,10 @@ class Multiplex:
             self._write()
             if self.over and not self._unsent:
                 return
-            if not self._woken:
-                await transport.park(IN | OUT if self._unsent else IN)
+            if self._unsent and self.codec.owed > MOST_OWED:
+                await transport.park(OUT)
+                continue
+            await transport.park(IN | OUT if self._unsent else IN)
             if transport.patience <= 0:
                 await transport.give_way()
             if transport.ready & IN:
@@ -113,15 +118,19 @@ class Multiplex:
             if self.transport.waiter is not None:
                 reschedule(self.transport.unpark(), WOKEN)
 
-    def gather(self, count: int) -> bool:
-        """Note `count` bytes of payload that were given to the codec; whether to wait for room."""
+    def gather(self, count: int) -> None:
+        """Note `count` bytes of payload that were given to the codec."""
         self._gathered += count
         self.wake()
+
+    @property
+    def full(self) -> bool:
+        """Whether so much has gathered that streams have to wait for room."""
         return self._gathered > MOST_UNSENT
 
-    async def room(self) -> None:
-        """Return when what has gathered was written; also when the connection is over."""
-        await self._room.park()
+    def ring_for_room(self, bell: Bell) -> None:
+        """Ring once what has gathered was written; also when the connection is over."""
+        self._waiting[bell] = None
 
     def flush_nowait(self) -> None:
         """Write what the kernel takes now: last words. An error means that nobody hears them."""
@@ -137,13 +146,15 @@ class Multiplex:
     def release(self) -> None:
         """Let go of those who wait for room: there will be none."""
         self._gathered = 0
-        self._room.unpark_all()
+        waiting, self._waiting = self._waiting, {}
+        for bell in waiting:
+            bell.ring()
 
     def _read(self) -> None:
         data = self.transport.receive_nowait(READ_SIZE)
         if data:
             self._received.add(len(data))
-            self.heard = True
+            self.heard += 1
             self._take(data)
         elif data is not None:
             self.ended = True

@@ -88,8 +88,7 @@ class StreamBody(ArrivingBody):
         data = held[0] if len(held) == 1 else b"".join(held)
         self._held = []
         self.size += len(data)
-        if not self.ended:  # the end of a stream gives its window back anyway
-            self._multiplex.codec.acknowledge(self._number, len(data))
+        if self._multiplex.codec.acknowledge(self._number, len(data)):
             self._multiplex.wake()
         return data
 
@@ -113,7 +112,7 @@ class Stream:
     Once it was cut, `error` says by what; `lost` is raised where nobody has said.
     """
 
-    __slots__ = ("_lost", "_windows", "body", "error", "multiplex", "number")
+    __slots__ = ("_bell", "_lost", "body", "error", "multiplex", "number")
 
     multiplex: Multiplex
 
@@ -123,7 +122,7 @@ class Stream:
         self.number = number
         self.body = StreamBody(multiplex, number)
         self.error: ProxyError | None = None
-        self._windows = Bell()
+        self._bell = Bell()  # for who sends
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.number}>"
@@ -135,17 +134,21 @@ class Stream:
         """
         multiplex = self.multiplex
         while True:
+            if self.error is not None:
+                raise self.error
+            if multiplex.full:
+                multiplex.ring_for_room(self._bell)
+                await self._bell.wait()
+                continue
             taken = multiplex.codec.send_data(self.number, data, ended=ended)
             if taken < 0:
                 raise self.gone()
-            full = multiplex.gather(taken)
-            if full:
-                await multiplex.room()
+            multiplex.gather(taken)
             if taken == len(data):
                 return
             data = data[taken:]
-            if not full:
-                await self._windows.wait()
+            if not multiplex.full:
+                await self._bell.wait()
 
     def send_trailers(self, trailers: Headers) -> None:
         """Send the fields behind the body; raises what it was cut by, UnsafeMessage."""
@@ -160,18 +163,18 @@ class Stream:
 
     def window_opened(self) -> None:
         """The peer takes more."""
-        self._windows.ring()
+        self._bell.ring()
 
     def fail(self, error: ProxyError) -> None:
         """It was cut: whoever waits for anything of it gets to know."""
         self.error = self.error or error
         self.body.fail(error)
-        self._windows.fail(error)
+        self._bell.fail(error)
 
     def interrupt(self, error: ProxyError) -> None:
         """Raise `error` in whoever waits for anything of it now."""
         self.body.interrupt(error)
-        self._windows.fail(error)
+        self._bell.fail(error)
 
     def gone(self) -> ProxyError:
         """Return what to raise now that it is over."""

@@ -97,6 +97,16 @@ def test_who_takes_time_floods_nothing(limit: str, flood: object) -> None:
     assert peer.failure is None
 
 
+@pytest.mark.parametrize(("payload", "floods"), [(b"x", False), (b"", True)])
+def test_what_comes_late_to_a_stream_that_was_reset(payload: bytes, floods: bool) -> None:
+    """What the windows bound is no flood: the peer need not know of the reset yet."""
+    peer = Quiet(LIMITS).say(headers(1, POST, ended=False))
+    peer.server.reset(1, ErrorCode.CANCEL)
+    for _ in range(30):
+        peer.say(data(1, payload, ended=False))
+    assert (peer.failure is not None) == floods
+
+
 def test_window_updates_may_follow_data() -> None:
     peer = Quiet(LIMITS).say(headers(1))
     peer.server.send_response(1, Response(status=200))

@@ -220,7 +220,7 @@ class Connection(Control):
             return stream
         self._release(size)
         if stream is None:
-            self._on_stray(stream_id)
+            self._on_stray(stream_id, size)
             return None
         if stream.receiving:
             raise StreamFailure(stream_id, ErrorCode.PROTOCOL_ERROR, "DATA before HEADERS")

@@ -180,12 +180,13 @@ class Control(Sender):
         if self._is_idle(stream_id):
             raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, "a frame on a stream not opened")
 
-    def _on_stray(self, stream_id: int) -> None:
-        """Judge DATA or HEADERS on a stream that is not open: dropped, or an error."""
+    def _on_stray(self, stream_id: int, size: int = 0) -> None:
+        """Judge HEADERS, or `size` bytes of DATA, on a stream not open: dropped, or an error."""
         self._check_opened(stream_id)
         fate = self._past.fate(stream_id)
         if fate == RESET_BY_US or stream_id > self._goaway_sent:
-            self._floods.idle()
+            if not size:  # else it was on its way, as much as the windows allow: nobody's fault
+                self._floods.idle()
         elif fate == RESET_BY_PEER:
             raise StreamFailure(stream_id, ErrorCode.STREAM_CLOSED, "a frame behind RST_STREAM")
         elif fate == NEVER_OPENED:

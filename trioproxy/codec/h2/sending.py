@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from trioproxy.codec.h2.limits import Limits
     from trioproxy.headers import Headers
 
+PIECE_COST = 64  # bytes of memory that a piece of what is to be written takes beside its own
+
 
 class Sender:
     """What `Connection` inherits: the streams, and all that is said on them and about them."""
@@ -28,6 +30,7 @@ class Sender:
         self.peer = PeerSettings()
         self._encoder = Encoder()
         self._out: list[bytes] = []
+        self._payload = 0  # bytes of bodies that are in it
         self._events: list[Event] = []
         self._floods = Floods(limits)
         self._streams: dict[int, Stream] = {}
@@ -45,7 +48,13 @@ class Sender:
             return b""
         data = b"".join(self._out)
         self._out.clear()
+        self._payload = 0
         return data
+
+    @property
+    def owed(self) -> int:
+        """How many bytes are to be written beside those of bodies, and what memory that takes."""
+        return sum(map(len, self._out)) - self._payload + len(self._out) * PIECE_COST
 
     @property
     def streams(self) -> int:
@@ -97,16 +106,21 @@ class Sender:
         self._sent_end(stream_id, stream)
         return True
 
-    def acknowledge(self, stream_id: int, count: int) -> None:
-        """Let the peer send `count` more bytes: that much of the stream's body was consumed."""
+    def acknowledge(self, stream_id: int, count: int) -> bool:
+        """Let the peer send `count` more bytes: that much of the stream's body was consumed.
+
+        Once it has sent all of the body, that is for other streams. Returns whether there is
+        something to send now.
+        """
         stream = self._streams.get(stream_id)
         if stream is None or stream.inflow is None:
-            return  # its end has given back all that was left
+            return False  # its end has given back all that was left
         inflow = stream.inflow
         inflow.held -= count
+        said = self._release(count)
         if stream.receiving:
-            self._give_back(stream_id, inflow.release(count))
-        self._release(count)
+            said |= self._give_back(stream_id, inflow.release(count))
+        return said
 
     def reset(self, stream_id: int, code: int) -> None:
         """End a stream at once, by RST_STREAM; what the peer still sends on it is dropped."""
@@ -157,6 +171,7 @@ class Sender:
         self._out.append(frames.write_head(frames.DATA, flags, stream_id, size - start))
         self._out.append(data[start:] if start else data)
         self._floods.data_frames_sent += 1
+        self._payload += size
         stream.room -= size
         self._room -= size
 
@@ -178,13 +193,14 @@ class Sender:
         if stream.inflow is not None and stream.inflow.held:
             self._release(stream.inflow.held)
 
-    def _release(self, count: int) -> None:
-        """Give room back to the connection."""
-        self._give_back(0, self._inflow.release(count))
+    def _release(self, count: int) -> bool:
+        """Give room back to the connection; returns whether that is to be sent."""
+        return self._give_back(0, self._inflow.release(count))
 
-    def _give_back(self, stream_id: int, increment: int) -> None:
+    def _give_back(self, stream_id: int, increment: int) -> bool:
         if increment:
             self._out.append(frames.write_window_update(stream_id, increment))
+        return increment > 0
 
     def _lose(self, stream_id: int, code: int, detail: str) -> None:
         """Hear that the peer has reset a stream."""
