@@ -50,6 +50,11 @@ def test_a_path_is_relative_to_the_configuration(loaded: Load) -> None:
         ("strict_dns: {}", "expected either address or srv"),
         ("strict_dns: {address: a:1, srv: b}", "expected either address or srv"),
         ("strict_dns: {address: app}", "expected a DNS name with a port such as app.internal:8080"),
+        (
+            "strict_dns: {address: '127.0.0.1:80'}",
+            "127.0.0.1 is no name to ask for: list addresses",
+        ),
+        ("logical_dns: {address: '127.0.0.1:80'}", "127.0.0.1 is no name to ask for: list"),
         ("strict_dns: {address: app:0}", "expected a port from 1 to 65535"),
         ("logical_dns: {address: app:70000}", "expected a port from 1 to 65535"),
         ("strict_dns: {address: -app:1}", "expected a DNS name"),

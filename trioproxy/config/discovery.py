@@ -13,6 +13,7 @@ from trioproxy.config.marks import Invalid, Matching
 from trioproxy.config.units import Seconds
 
 LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
+NUMBERS = re.compile(r"[0-9.]+")  # an IPv4 address, whole or in part, and no name that there is
 LABELS = rf"{LABEL}(?:\.{LABEL})*\.?"
 DnsName = Annotated[str, Matching(LABELS, "a DNS name such as _http._tcp.app.internal")]
 DnsAddress = Annotated[
@@ -127,8 +128,13 @@ class Discovery:
 
 
 def check_port(address: str | None) -> None:
-    """Raise Invalid where a name is given a port that there is not."""
-    if address is not None and not 0 < int(address.rpartition(":")[2]) <= 65535:
+    """Raise Invalid where a name is no name, or is given a port that there is not."""
+    if address is None:
+        return
+    name, _, port = address.rpartition(":")
+    if NUMBERS.fullmatch(name):
+        raise Invalid(f"{name} is no name to ask for: list addresses as `endpoints`", "address")
+    if not 0 < int(port) <= 65535:
         raise Invalid("expected a port from 1 to 65535", "address")
 
 

@@ -101,9 +101,10 @@ class HashLane(Generic[H]):
         for _ in self._filling:
             return True
         self._table, self._next = self._next, None
-        if self._is_stale:
-            self._begin()
-        return self._next is not None
+        if not self._is_stale:
+            return False
+        self._begin()
+        return True
 
     def pick(self, key: int, tried: Collection[H]) -> H:
         """Pick the key's host, or the one that would be the key's without `tried`."""
