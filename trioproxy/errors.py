@@ -6,7 +6,11 @@ flag for the access log, and whether another attempt may succeed.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class ProxyError(Exception):
@@ -154,8 +158,22 @@ class FilterFailed(ProxyError):
     flag = "FF"
 
 
-def first_of(failures: BaseExceptionGroup[ProxyError]) -> ProxyError:
-    """Return the failure that a nursery wrapped, the first one where there are several."""
+@contextmanager
+def first_failure() -> Iterator[None]:
+    """Raise of what a nursery wraps within the block the first ProxyError, by itself.
+
+    A cancellation beside it is left out: who cancelled us will do so again.
+    """
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        failures = group.subgroup(ProxyError)
+        if failures is None:
+            raise
+        raise _first_of(failures) from None
+
+
+def _first_of(failures: BaseExceptionGroup[ProxyError]) -> ProxyError:
     found: BaseException = failures
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]

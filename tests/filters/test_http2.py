@@ -200,6 +200,20 @@ async def test_who_waits_to_be_asked_for_the_body_is_asked(serving: Serving) -> 
         assert (await client.answer(stream)).body == b"ok"
 
 
+async def test_what_comes_unasked_with_its_expectation_goes_up_without_it(serving: Serving) -> None:
+    async with serving(http()) as proxy:
+        client = await connect(proxy)
+        wants = {"expect": "100-continue", "content-length": "3"}
+        stream = await client.ask("POST", "/", headers=wants, body=b"abc")
+        await proxy.play(
+            f"""
+            origin << POST / HTTP/1.1 | host: a.org | content-length: 3 | | abc\\
+            origin >> HTTP/1.1 200 OK | {FIXED}
+            """
+        )
+        assert (await client.answer(stream)).interim == []
+
+
 @pytest.mark.parametrize("status", [204, 304])
 async def test_some_responses_have_no_body(serving: Serving, status: int) -> None:
     async with serving(http()) as proxy:

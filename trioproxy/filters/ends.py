@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from trioproxy.drain.lifetime import Rung
-from trioproxy.errors import ProxyError, first_of
+from trioproxy.errors import ProxyError, first_failure
 from trioproxy.filters.goodbye import TIME_FOR_IT
+from trioproxy.reactor.flow import COPY_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from trioproxy.reactor.pump import Progress
     from trioproxy.reactor.transport import Transport
     from trioproxy.wire.stream import Stream
-
-COPY_SIZE = 64 * 1024
 
 
 class End:
@@ -73,7 +72,7 @@ class TransportEnd(End):
 
     async def finish(self) -> None:
         """Close it for writing."""
-        self._transport.shutdown_write()
+        await self._transport.finish()
 
 
 class StreamEnd(End):
@@ -142,7 +141,6 @@ class Copying:
             return None
         with trio.CancelScope() as self._hearing:
             return await self._source.receive()
-        self._hearing = None
         return None
 
     async def _pass_on(self, data: bytes) -> None:
@@ -193,12 +191,7 @@ async def join(
         back = Copying(upstream, client, came_back, goodbye.back, to_client)
         for each in (forth, back):
             lifetime.alarm(each.part, Rung.LIFE, TIME_FOR_IT)
-    try:
+    with first_failure():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(forth.run)
             nursery.start_soon(back.run)
-    except BaseExceptionGroup as group:
-        failures = group.subgroup(ProxyError)
-        if failures is None:
-            raise
-        raise first_of(failures) from None  # by itself: who cancelled us will do so again

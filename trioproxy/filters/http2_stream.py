@@ -73,14 +73,14 @@ class Http2Stream(Stream):
     def _received(self) -> WholeBody | ArrivingBody:
         """Return the body as far as it has come: most are here when their task begins."""
         request, body = self._request, self.body
+        expects, request.expect_continue = request.expect_continue, False
         if request.method == "CONNECT":
             self._handshake = handshake(request)
             return WholeBody()
         if body.whole:
             return WholeBody(body.available())
-        if request.expect_continue:
+        if expects:
             body.before_wait = self._invite
-        request.expect_continue = False
         return body
 
     def _finish(self, exchange: Exchange) -> None:

@@ -165,9 +165,12 @@ class Multiplex:
             self._relaxed = now
             self.codec.relax()
         handle = self._handle
-        for event in self.codec.receive(data):
+        events = self.codec.receive(data)
+        for event in events:
             handle(event)
         if self.head_timer is not None:
+            if events:  # what is in the middle of a head now is not the one that was before
+                self.head_timer.note(False)
             self.head_timer.note(self.codec.in_head)
 
     def _write(self) -> None:

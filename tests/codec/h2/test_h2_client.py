@@ -155,13 +155,13 @@ def test_streams_are_numbered_oddly() -> None:
 
 def test_the_server_says_how_many_streams_there_may_be() -> None:
     connection = client()
-    assert connection.max_streams == 100
+    assert connection.peer.max_streams == 100
     events = connection.receive(settings((names.MAX_CONCURRENT_STREAMS, 2)))
     assert sole(events, SettingsReceived)
     for _ in range(2):
         assert connection.can_open
         connection.send_request(GET, ended=True)
-    assert (connection.can_open, connection.max_streams) == (False, 2)
+    assert (connection.can_open, connection.peer.max_streams) == (False, 2)
     connection.receive(headers(1, OK))
     assert connection.can_open
 

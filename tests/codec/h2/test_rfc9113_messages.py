@@ -218,6 +218,11 @@ def test_connect() -> None:
     assert not request.chunked
 
 
+@pytest.mark.parametrize("host", [b"example.org", b"example.org:443"])
+def test_host_beside_connect_may_leave_the_port_out(host: bytes) -> None:
+    assert request_of([*TUNNEL, (b"host", host)], ended=False).authority == "example.org:443"
+
+
 def test_extended_connect() -> None:
     """RFC 8441: the protocol stands in `upgrade`."""
     request = request_of(WEBSOCKET, ended=False)
@@ -247,6 +252,15 @@ def test_literals_that_come_again(kind: bytes) -> None:
         assert event.request.path == path.decode()
         event.request.path = "/edited"
     assert len(peer.server._known._messages) == (2 if kind == b"\x04" else 0)
+
+
+def test_long_heads_are_not_kept() -> None:
+    peer = Peer()
+    again = b"\x82\x86\x84\x01\x01a" + 20 * (b"\x00\x01x\x64" + 100 * b"y")
+    for number in range(3):
+        (event,) = peer.server.receive(frame(1, 5, 2 * number + 1, again))
+        assert isinstance(event, RequestReceived)
+    assert not peer.server._known._messages
 
 
 def test_a_block_that_changes_the_table_does_so_each_time() -> None:

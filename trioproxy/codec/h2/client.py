@@ -40,11 +40,6 @@ class ClientConnection(Connection):
         )
 
     @property
-    def max_streams(self) -> int:
-        """How many streams the server allows at a time; 100 until it has said."""
-        return self.peer.max_streams
-
-    @property
     def extended_connect(self) -> bool:
         """Whether the server takes CONNECT with :protocol (RFC 8441)."""
         return self.peer.extended_connect

@@ -199,7 +199,7 @@ class Connection(Control):
             stream.inflow = inflow = Inflow(self._stream_window)
         inflow.room -= size
         inflow.held += size
-        if inflow.room < 0:
+        if inflow.room < 0 and size:  # an end alone needs no room, where it has become negative
             raise StreamFailure(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "beyond the window")
         data = _unpad(payload) if flags & frames.PADDED else payload
         ended = bool(flags & frames.END_STREAM)

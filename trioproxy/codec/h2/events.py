@@ -124,7 +124,7 @@ class WindowOpened(Event):
 
 
 class SettingsReceived(Event):
-    """The peer's settings changed, and with them perhaps `max_streams`."""
+    """The peer's settings changed, and with them perhaps `peer.max_streams`."""
 
     __slots__ = ()
 

@@ -118,7 +118,8 @@ def _agreed_authority(draft: Draft) -> str:
 
 
 def _port_of(scheme: str) -> str:
-    return scheme if scheme in ("http", "https") else "http"
+    """Return the scheme whose default port may be left out; none where there is no scheme."""
+    return scheme if scheme in ("", "http", "https") else "http"
 
 
 def _length(draft: Draft, *, ended: bool) -> int | None:

@@ -2,7 +2,7 @@
 
 Clients that ask for the same again, and servers whose answers are alike, then cost one lookup and
 a copy. A block with literals, by which most are told apart, is kept when it comes twice in a row;
-one that changes the table, or has a literal that its sender wants in no table, never.
+one that changes the table, has a literal that its sender wants in no table, or is long, never.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 M = TypeVar("M", Request, Response)
 Key = tuple[bytes, bool, str]  # a block, whether it ended its stream, what it answers
 MOST = 64
+LONGEST = 1024  # bytes of a block: what a connection keeps has a bound
 
 
 class Known(Generic[M]):
@@ -38,7 +39,7 @@ class Known(Generic[M]):
     def put(self, key: Key, message: M) -> bool:
         """Keep a message that was just decoded, if it may come again; then it may not be edited."""
         decoder, block = self._decoder, key[0]
-        if decoder.singular:
+        if decoder.singular or len(block) > LONGEST:
             return False
         if decoder.literals and block != self._last:
             self._last = block

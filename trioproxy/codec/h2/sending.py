@@ -61,13 +61,6 @@ class Sender:
         """How many streams are open, in whatever direction."""
         return len(self._streams)
 
-    def window(self, stream_id: int) -> int:
-        """Return how many bytes `send_data` would take now; -1 where the stream is over."""
-        stream = self._streams.get(stream_id)
-        if stream is None or not stream.sending:
-            return -1
-        return max(0, min(stream.room, self._room))
-
     def send_data(self, stream_id: int, data: bytes, *, ended: bool = False) -> int:
         """Send as much of a body's piece as the windows allow; returns how much that was.
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import trio
 
 from trioproxy.errors import (
-    ProxyError,
     RequestRefused,
     StaleConnection,
     TryTimeout,
@@ -17,7 +16,7 @@ from trioproxy.errors import (
     UpstreamProtocolError,
     UpstreamReset,
     UpstreamTimeout,
-    first_of,
+    first_failure,
 )
 from trioproxy.filters.grpc import timeout_of
 from trioproxy.filters.http.attempt import SAFE_TO_REPEAT
@@ -151,18 +150,13 @@ class Forwarding:
 
     async def _duplex(self, attempt: Attempt) -> None:
         """Take the rest of the request up while the response already comes down."""
-        try:
+        with first_failure():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(attempt.finish)
                 response = await attempt.receive()
                 attempt.unlimit()
                 await self._deliver(attempt, response)
                 nursery.cancel_scope.cancel()
-        except BaseExceptionGroup as group:
-            failures = group.subgroup(ProxyError)
-            if failures is None:
-                raise
-            raise first_of(failures) from None  # by itself: who cancelled us will do so again
 
     def _limit(self, waiting: Bounded) -> None:
         """Bound what is waited for at the host, which is the response head in the end."""

@@ -9,10 +9,9 @@ import trio
 
 from trioproxy.errors import (
     NoHealthyUpstream,
-    ProxyError,
     UpstreamError,
     UpstreamTimeout,
-    first_of,
+    first_failure,
 )
 from trioproxy.filters.http.forward import Forwarding
 
@@ -46,15 +45,11 @@ class HedgedForwarding(Forwarding):
     async def run(self) -> None:
         """Bring the response to the client; raises the ProxyError of the last attempt."""
         try:
-            async with trio.open_nursery() as nursery:
-                self._nursery = nursery
-                self._start()
-                nursery.start_soon(self._hedge)
-        except BaseExceptionGroup as group:
-            failures = group.subgroup(ProxyError)
-            if failures is None:
-                raise
-            raise first_of(failures) from None  # by itself: who cancelled us will do so again
+            with first_failure():
+                async with trio.open_nursery() as nursery:
+                    self._nursery = nursery
+                    self._start()
+                    nursery.start_soon(self._hedge)
         finally:
             self._end_retries()
 
