@@ -75,6 +75,7 @@ def measure_picks(writer: Writer) -> None:
         for group in (hosts(writer, 3), hosts(writer, 1000, ill=333), hosts(writer, 1000)):
             balancer: Balancer[Host] = Balancer(config, LbStats(writer, "app"), Random(1))
             balancer.update(group, 0.0)
+            balancer.finish()
             costs.append(cost(pick(balancer, policy)))
         at_once, steps = change(balancer, group)
         few, some_ill, many = costs

@@ -24,9 +24,9 @@ LARGEST_DATAGRAM = 512
 class NameServer:
     """Answers from `records`, lines of a zone file; what it has no record of does not exist.
 
-    `mood` is an rcode to answer with instead, or "deaf"; `failing` are the types of record that are
-    answered with SERVFAIL. `asked` has each question, `asked_by_tcp`
-    those that came that way.
+    `mood` is an rcode to answer with instead, or "deaf"; `failing` are the types of record, and
+    the names, that are answered with SERVFAIL. `asked` has each question, `asked_by_tcp` those that
+    came that way.
     """
 
     address: Address
@@ -42,7 +42,8 @@ class NameServer:
         response.flags |= dns.flags.AA | dns.flags.RA
         question = query.question[0]
         self.asked.append(f"{question.name} {question.rdtype.name}")
-        mood = "SERVFAIL" if question.rdtype.name in self.failing else self.mood
+        fails = {question.rdtype.name, question.name.to_text()} & self.failing
+        mood = "SERVFAIL" if fails else self.mood
         if mood:
             response.set_rcode(dns.rcode.from_text(mood))
             return response

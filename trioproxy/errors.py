@@ -151,14 +151,6 @@ class MethodRefused(ProxyError):
     status = 405
 
 
-class StreamIdleTimeout(ProxyError):
-    """Nothing moved in the exchange for the stream's idle timeout."""
-
-    status = 408
-    flag = "SI"
-    words = "stream idle timeout"
-
-
 class FilterFailed(ProxyError):
     """A filter raised; its exchange is answered, nothing else is touched."""
 

@@ -48,7 +48,9 @@ def test_a_size_has_a_unit(count: int | None, said: str) -> None:
         ("idle", "notice", "waits for a request, not told to leave yet"),
         ("stream", "stream", "in an exchange, told to leave"),
         ("flow", "move", "bytes flow, about to move"),
+        ("streams", "life", "in exchanges, told to leave"),
         ("life", "life", "with its filter, told to leave"),
+        ("a word to come", "another", "a word to come, told to leave"),
     ],
 )
 def test_why_a_connection_is_still_there(stands: str, rung: str, why: str) -> None:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
+import trio.testing
 from name_server import NameServer, open_name_server
 
-from trioproxy.clusters.by_dns import LogicalFinder, StrictFinder
+from trioproxy.clusters.by_dns import AT_ONCE, NOT_KNOWN, LogicalFinder, StrictFinder
 from trioproxy.clusters.finding import DiscoveryFailed
-from trioproxy.clusters.resolver import Resolver
+from trioproxy.clusters.resolver import Answer, Resolver, Service
 from trioproxy.config.discovery import LogicalDns, StrictDns
 from trioproxy.upstream.member import Member
 
@@ -69,6 +72,66 @@ async def test_a_service_whose_target_cannot_be_told_is_a_failure(
     server.failing = {"A"}
     with pytest.raises(DiscoveryFailed, match="no server could answer"):
         await find()
+
+
+async def test_a_target_that_cannot_be_told_keeps_its_hosts(
+    server: NameServer, resolver: Resolver, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.records = """
+    _app._tcp.test. 60 SRV 1 1 80 a.test.
+    _app._tcp.test. 60 SRV 1 1 80 b.test.
+    a.test. 60 A 127.0.0.1
+    b.test. 60 A 127.0.0.2
+    """
+    find = StrictFinder(StrictDns(srv="_app._tcp.test"), resolver)
+    server.failing = {"a.test."}
+    assert [each.address for each in (await find()).members] == ["127.0.0.2:80"]
+    assert caplog.messages[-1].endswith("no server could answer; no hosts")
+    server.failing = {"b.test."}
+    for _ in range(2):
+        found = await find()
+        assert [each.address for each in found.members] == ["127.0.0.1:80", "127.0.0.2:80"]
+        assert found.holds == NOT_KNOWN.holds
+        assert caplog.messages[-1].endswith("no server could answer; its hosts stay")
+
+
+class SlowResolver(Resolver):
+    """Takes its time; notes how much others leave it, and how many ask at once."""
+
+    def __init__(self, targets: int) -> None:
+        super().__init__([], timeout=60.0)
+        self.left: list[float] = []
+        self.most = 0
+        self._targets = targets
+        self._asking = 0
+
+    async def services(self, name: str, until: float = inf) -> tuple[list[Service], float]:
+        await trio.sleep(3.0)
+        return [Service(f"{n}.test.", 80, 0, 0) for n in range(self._targets)], 60.0
+
+    async def addresses(self, name: str, families: str, until: float = inf) -> Answer:
+        self.left.append(until - trio.current_time())
+        self._asking += 1
+        self.most = max(self.most, self._asking)
+        await trio.sleep(1.0)
+        self._asking -= 1
+        return Answer(("127.0.0.1",))
+
+
+async def test_the_timeout_is_for_all_questions(autojump_clock: trio.testing.MockClock) -> None:
+    resolver = SlowResolver(1)
+    await StrictFinder(StrictDns(srv="app.test", timeout=5.0), resolver)()
+    await StrictFinder(StrictDns("app.test:80", timeout=5.0), resolver)()
+    await LogicalFinder(LogicalDns("app.test:80", timeout=5.0), resolver)()
+    assert resolver.left == [2.0, 5.0, 5.0]
+
+
+async def test_not_all_targets_are_asked_for_at_once(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    resolver = SlowResolver(100)
+    found = await StrictFinder(StrictDns(srv="app.test", timeout=60.0), resolver)()
+    assert (len(found.members), resolver.most) == (100, AT_ONCE)
 
 
 async def test_the_address_of_the_day(server: NameServer, resolver: Resolver) -> None:

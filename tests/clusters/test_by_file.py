@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import errno
 import os
-from typing import TYPE_CHECKING
+import threading
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 import trio
 import trio.testing
 
+from trioproxy.clusters import by_file
 from trioproxy.clusters.by_file import keep_reading
 from trioproxy.clusters.changes import Changes
 from trioproxy.clusters.membership import Membership
@@ -14,8 +18,6 @@ from trioproxy.config.cluster import Cluster
 from trioproxy.config.discovery import Discovery, WatchedFile
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from trioproxy.stats.reader import Reader
     from trioproxy.stats.writer import Writer
 
@@ -106,6 +108,69 @@ async def test_a_broken_file_keeps_the_last_good_set_and_says_so(
     assert watch.membership.failure == ""
 
 
+@pytest.fixture
+def patient_clock() -> trio.testing.MockClock:
+    """Virtual time that leaves threads some to work in."""
+    return trio.testing.MockClock(autojump_threshold=0.02)
+
+
+async def test_what_fails_for_a_moment_is_tried_again(
+    watch: Watch, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await watch.has("1")
+    left, read = [OSError(errno.EIO, "Input/output error")] * 2, Path.open
+
+    def read_with_luck(path: Path, mode: str, **text: Any) -> IO[Any]:
+        if mode == "rb" and left:
+            raise left.pop()
+        return read(path, mode, **text)
+
+    monkeypatch.setattr(Path, "open", read_with_luck)
+    watch.path.write_text("endpoints: [127.0.0.1:2]")
+    await watch.failed("app.yaml: Input/output error")
+    await watch.has("2")
+    assert watch.membership.failure == ""
+    assert reader.snapshot().counters["cluster.app.update_failure"] == 2
+
+
+async def test_a_file_that_is_not_there_is_asked_for_once(
+    tmp_path: Path, writer: Writer, reader: Reader, patient_clock: trio.testing.MockClock
+) -> None:
+    watch = Watch(tmp_path / "app.yaml", writer)
+    with trio.move_on_after(10):
+        await keep_reading(watch.membership, WatchedFile(watch.path, 1.0))
+    assert reader.snapshot().counters["cluster.app.update_failure"] == 1
+
+
+async def test_a_file_that_is_too_large(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(by_file, "LARGEST_TEXT", 30)
+    await watch.has("1")
+    watch.path.write_text("endpoints: [127.0.0.1:2]" + " " * 7)
+    await watch.failed("app.yaml: more than 30 bytes")
+    watch.path.write_text("endpoints: [127.0.0.1:2]" + " " * 6)
+    await watch.has("2")
+
+
+async def test_a_file_system_that_hangs_holds_up_nobody(
+    tmp_path: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, go_on, ended = threading.Event(), threading.Event(), list[threading.Thread]()
+
+    def hang(path: Path) -> None:
+        began.set()
+        go_on.wait(PATIENCE)
+        ended.append(threading.current_thread())
+
+    monkeypatch.setattr(by_file, "look", hang)
+    watch = Watch(tmp_path / "app.yaml", writer)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keep_reading, watch.membership, WatchedFile(watch.path, 0.01))
+        await trio.to_thread.run_sync(began.wait)
+        nursery.cancel_scope.cancel()
+    assert ended == []
+    go_on.set()
+
+
 async def test_a_file_that_is_late(tmp_path: Path, writer: Writer, nursery: trio.Nursery) -> None:
     watch = Watch(tmp_path / "app.yaml", writer)
     nursery.start_soon(keep_reading, watch.membership, WatchedFile(watch.path, 0.01))
@@ -113,12 +178,6 @@ async def test_a_file_that_is_late(tmp_path: Path, writer: Writer, nursery: trio
     assert not watch.membership.discovered
     watch.path.write_text("endpoints: [127.0.0.1:1]")
     await watch.has("1")
-
-
-@pytest.fixture
-def patient_clock() -> trio.testing.MockClock:
-    """Virtual time that leaves threads some to work in."""
-    return trio.testing.MockClock(autojump_threshold=0.02)
 
 
 async def test_a_file_that_is_written_in_pieces_is_read_when_it_is_whole(

@@ -64,6 +64,20 @@ async def test_what_did_not_change_is_not_told_again() -> None:
     assert 'if-none-match: "7"' in heads[1].lower()
 
 
+async def test_a_tag_need_not_be_ascii() -> None:
+    handle, heads = answering(ok(headers='etag: "\xe9"\r\n'), "HTTP/1.1 304 Not Modified\r\n\r\n")
+    async with open_upstream(handle) as port:
+        find = UrlFinder(PolledUrl(f"http://127.0.0.1:{port}"))
+        assert await find() == await find()
+    assert 'if-none-match: "\xe9"' in heads[1].lower()
+
+
+@pytest.mark.parametrize("name", ["a..b", f"{'a' * 64}.b"])
+async def test_what_has_no_address(name: str) -> None:
+    with pytest.raises(DiscoveryFailed, match=f"http://{name}/: .*label"):
+        await UrlFinder(PolledUrl(f"http://{name}/"))()
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
@@ -76,7 +90,7 @@ async def test_what_did_not_change_is_not_told_again() -> None:
     ],
 )
 async def test_what_is_no_answer(answer: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(by_http, "MOST", 1000)
+    monkeypatch.setattr(by_http, "LARGEST_TEXT", 1000)
     handle, _ = answering(answer)
     async with open_upstream(handle) as port:
         with pytest.raises(DiscoveryFailed, match=reason):

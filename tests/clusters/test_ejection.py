@@ -38,21 +38,12 @@ def test_good_behaviour_makes_the_next_one_shorter() -> None:
     assert eject(ejection) == [30]
 
 
-def test_nothing_is_forgiven_while_it_lasts() -> None:
-    ejection = Ejection(CONFIG)
-    ejection.begin(0.0, RNG)
-    ejection.forgive()
-    assert ejection.length == 30
-
-
 def test_it_is_due_when_it_has_lasted() -> None:
     ejection = Ejection(CONFIG)
     assert not ejection.due(1000.0)
     ejection.begin(1000.0, RNG)
     assert not ejection.due(1029.9)
     assert ejection.due(1030.0)
-    ejection.end(1030.0)
-    assert not ejection.due(2000.0)
 
 
 def test_jitter_makes_it_longer() -> None:

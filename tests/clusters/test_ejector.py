@@ -123,6 +123,44 @@ async def test_who_is_gone_counts_no_more(autojump_clock: MockClock, make: Make)
     assert case.counted()["active"] == 1
 
 
+async def test_who_leaves_and_returns_may_be_ejected_again(
+    autojump_clock: MockClock, make: Make
+) -> None:
+    case = make(hosts=[A, B])
+    case.ejector.detected(A, ERRORS)
+    case.membership.replace([Member(B)])
+    case.membership.replace([Member(A), Member(B)])
+    assert case.ejected() == []
+    case.ejector.review()
+    assert case.counted().get("active", 0) == 0
+    case.ejector.detected(A, ERRORS)
+    assert case.ejected() == [A]
+    await trio.sleep(31)
+    case.ejector.review()
+    assert case.ejected() == []
+
+
+async def test_who_returns_takes_nobody_elses_place(autojump_clock: MockClock, make: Make) -> None:
+    case = make(hosts=[A, B])
+    case.ejector.detected(A, ERRORS)
+    case.membership.replace([Member(B)])
+    case.membership.replace([Member(A), Member(B)])
+    case.ejector.detected(B, ERRORS)
+    assert case.ejected() == [B]
+
+
+async def test_nothing_is_forgiven_while_it_lasts(autojump_clock: MockClock, make: Make) -> None:
+    case = make()
+    for length in (30, 60):
+        case.ejector.detected(A, ERRORS)
+        await trio.sleep(length - 1)
+        case.ejector.review()
+        assert case.ejected() == [A]
+        await trio.sleep(1)
+        case.ejector.review()
+        assert case.ejected() == []
+
+
 async def test_not_every_kind_is_enforced(autojump_clock: MockClock, make: Make) -> None:
     case = make()
     case.ejector.detected(A, GATEWAY)

@@ -62,6 +62,11 @@ def test_failures_are_repeated_ever_more_slowly_until_one_succeeds() -> None:
     assert pace.after_failure() == FIRST_RETRY
 
 
+def test_failures_may_go_on_for_ever() -> None:
+    pace = Pace(None, Even())
+    assert [pace.after_failure() for _ in range(2000)][-1] == LAST_RETRY
+
+
 def test_a_failure_is_not_waited_for_longer_than_a_success() -> None:
     pace = Pace(1.0, Even())
     assert max(pace.after_failure() for _ in range(9)) == 1.0

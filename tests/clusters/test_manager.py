@@ -65,6 +65,19 @@ async def test_workers_are_told_what_changes(
     assert workers.told == [("app", (ill, Member(B)))]
 
 
+async def test_workers_keep_who_left_until_a_newcomer_has_been_checked(
+    workers: Workers, tools: WatchTools, nursery: trio.Nursery
+) -> None:
+    checked = attrs.evolve(static("app", A), health_checks=(NEVER,))
+    manager = ClusterManager([checked], workers.tell, tools, {"app": [A]})
+    nursery.start_soon(manager.run)
+    membership = manager.memberships["app"]
+    membership.clear(A, PENDING_ACTIVE_HC)
+    membership.replace([Member(B)])
+    await trio.testing.wait_all_tasks_blocked()
+    assert [(each.address, each.healthy) for each in workers.told[-1][1]] == [(B, False), (A, True)]
+
+
 async def test_while_workers_do_not_listen_only_the_last_news_waits(
     workers: Workers, tools: WatchTools, nursery: trio.Nursery
 ) -> None:

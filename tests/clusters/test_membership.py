@@ -3,14 +3,18 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
 from trioproxy.clusters.changes import Changes
-from trioproxy.clusters.membership import Membership
+from trioproxy.clusters.membership import FLAGS_ROOM, Membership
 from trioproxy.config.address import Address
 from trioproxy.config.cluster import Cluster
 from trioproxy.config.discovery import Discovery, StrictDns
 from trioproxy.config.endpoint import Endpoint
+from trioproxy.config.outlier_detection import OutlierDetection
+from trioproxy.restart.wire import encode
+from trioproxy.server.messages import SetHosts
 from trioproxy.upstream.member import (
     FAILED_ACTIVE_HC,
     FAILED_EDS_HEALTH,
@@ -18,6 +22,7 @@ from trioproxy.upstream.member import (
     PENDING_ACTIVE_HC,
     PENDING_DYNAMIC_REMOVAL,
     Member,
+    pack,
 )
 
 if TYPE_CHECKING:
@@ -91,6 +96,65 @@ def test_where_health_is_checked_newcomers_wait_for_it(checked: Membership) -> N
     assert [each.healthy for each in checked.members] == [True, False]
 
 
+def test_who_left_stands_in_until_a_newcomer_is_known_to_be_well(checked: Membership) -> None:
+    checked.replace(members(A))
+    assert checked.told == checked.members
+    find_well(checked, A)
+    checked.replace(members(B, C))
+    assert checked.told == (*checked.members, Member(A))
+    assert addresses(checked) == [B, C]
+    find_ill(checked, B)
+    assert checked.told == (*checked.members, Member(A))
+    find_well(checked, C)
+    assert checked.told == checked.members
+
+
+def test_who_left_does_not_stand_in_for_who_is_ill(checked: Membership) -> None:
+    checked.replace(members(A))
+    find_well(checked, A)
+    checked.replace(members(B))
+    checked.replace(members(C))
+    assert checked.told == (*checked.members, Member(A)), "of several that left, who was well"
+    find_ill(checked, C)
+    assert checked.told == checked.members
+
+
+def test_nobody_stands_in_beside_who_is_well(checked: Membership) -> None:
+    checked.replace(members(A, B))
+    find_well(checked, A)
+    find_well(checked, B)
+    checked.replace(members(B, C))
+    assert checked.told == checked.members
+    checked.replace([])
+    assert checked.told == ()
+
+
+def test_who_is_not_checked_needs_nobody_to_stand_in(membership: Membership) -> None:
+    membership.replace(members(A))
+    membership.replace([Member(B, flags=(FAILED_EDS_HEALTH,))])
+    assert membership.told == membership.members
+
+
+def test_stand_ins_make_no_list_too_long(
+    checked: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trioproxy.clusters.membership.LARGEST_LIST", 100)
+    checked.replace(members(A))
+    find_well(checked, A)
+    checked.replace(members(B, C))
+    assert checked.told == checked.members
+
+
+def find_well(membership: Membership, key: str) -> None:
+    membership.clear(key, FAILED_ACTIVE_HC)
+    membership.clear(key, PENDING_ACTIVE_HC)
+
+
+def find_ill(membership: Membership, key: str) -> None:
+    membership.mark(key, FAILED_ACTIVE_HC, "timeout")
+    membership.clear(key, PENDING_ACTIVE_HC)
+
+
 def test_only_what_makes_a_difference_is_a_change(membership: Membership, reader: Reader) -> None:
     membership.replace(members(A))
     membership.mark(A, FAILED_ACTIVE_HC, "timeout")
@@ -142,6 +206,33 @@ def test_a_list_that_cannot_be_told_to_the_workers_changes_nothing(
     assert membership.failure.startswith("a list of 12 hosts in 3")
     membership.replace(members(A, B))
     assert (addresses(membership), membership.failure) == ([A, B], "")
+
+
+def test_a_list_has_room_for_all_flags_that_may_be_raised(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trioproxy.clusters.membership.LARGEST_LIST", 120)
+    watched = attrs.evolve(DISCOVERED, outlier_detection=OutlierDetection())
+    listed = Membership(DISCOVERED, writer, Changes()), Membership(watched, writer, Changes())
+    for membership in listed:
+        membership.replace(members(A, B))
+    assert [len(each.members) for each in listed] == [2, 0]
+    assert listed[1].failure.startswith("a list of 2 hosts in 35")
+
+
+def test_how_much_room_flags_take() -> None:
+    raised = (FAILED_ACTIVE_HC, FAILED_OUTLIER_CHECK, PENDING_ACTIVE_HC, FAILED_EDS_HEALTH)
+    plain, flagged = (encode(SetHosts("", pack([Member(A, flags=f)]))) for f in ((), raised))
+    assert FLAGS_ROOM // 2 < len(flagged) - len(plain) <= FLAGS_ROOM
+
+
+def test_more_hosts_may_not_be_configured_than_can_be_told(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trioproxy.clusters.membership.LARGEST_LIST", 30)
+    endpoints = tuple(Endpoint(Address.parse(each)) for each in (A, B))
+    with pytest.raises(ValueError, match="cluster app: a list of 2 hosts in 5"):
+        Membership(Cluster("app", endpoints), writer, Changes())
 
 
 def test_who_left_is_remembered_for_a_while(

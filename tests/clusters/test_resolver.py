@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 from name_server import NameServer, open_name_server
 
 from trioproxy.clusters import hosts_file
@@ -82,6 +83,14 @@ async def test_where_nobody_can_tell(server: NameServer, mood: str, reason: str)
     resolver = Resolver([server.address], timeout=0.2)
     with pytest.raises(DiscoveryFailed, match=f"DNS: app.test A: {reason}"):
         await resolver.addresses("app.test", "v4_only")
+
+
+async def test_no_time_is_left_for_a_question(server: NameServer, resolver: Resolver) -> None:
+    with pytest.raises(DiscoveryFailed, match=r"DNS: app\.test A: no answer in time"):
+        await resolver.addresses("app.test", "all", until=trio.current_time())
+    with pytest.raises(DiscoveryFailed, match=r"DNS: app\.test SRV: no answer in time"):
+        await resolver.services("app.test", until=trio.current_time() - 1)
+    assert server.asked == []
 
 
 async def test_a_name_that_cannot_be_asked_for(resolver: Resolver) -> None:

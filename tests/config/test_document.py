@@ -24,6 +24,12 @@ def test_an_anchor_stands_for_its_node() -> None:
     assert plain(parse("{a: &x [1], b: *x}", "f.yaml")) == {"a": [1], "b": [1]}
 
 
+def test_aliases_that_stand_for_too_much_are_refused() -> None:
+    lines = ["- &l0 [x]", *(f"- &l{i} [{', '.join([f'*l{i - 1}'] * 10)}]" for i in range(1, 9))]
+    (reason,) = reasons("\n".join(lines))
+    assert reason.endswith("aliases of this and of others stand for more than 100000 nodes")
+
+
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])
 def test_an_empty_document_is_an_empty_map(text: str) -> None:
     assert plain(parse(text, "f.yaml")) in ({}, None)

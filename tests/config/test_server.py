@@ -4,6 +4,7 @@ import pytest
 
 from trioproxy.config.address import Address
 from trioproxy.config.endpoint import Endpoint
+from trioproxy.config.filter_chain import FilterChainMatch
 from trioproxy.config.listener import FilterChain, Listener
 from trioproxy.config.marks import Invalid
 from trioproxy.config.retry import Backoff, Retry
@@ -36,6 +37,15 @@ def test_a_chain_that_would_never_be_chosen_is_refused() -> None:
     chain = FilterChain(("filter",))
     with pytest.raises(Invalid, match="the same match"):
         Listener("a", HERE, filter_chains=(chain, chain))
+
+
+def test_a_chain_has_a_name_of_its_own() -> None:
+    chains = [
+        FilterChain(("filter",), name="x", match=FilterChainMatch(destination_port=port))
+        for port in (1, 2)
+    ]
+    with pytest.raises(Invalid, match="the same name"):
+        Listener("a", HERE, filter_chains=tuple(chains))
 
 
 def test_an_endpoint_has_a_port() -> None:

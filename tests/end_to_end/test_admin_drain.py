@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sites import Site
 
 ENOUGH = 32  # connections that reach every worker, but for one time in 2 ** 31
+REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 HEALTH = [{"health_check": {"path": "/healthz"}}, {"router": {}}]
 
 
@@ -122,7 +123,7 @@ def resume(proxy: Instance) -> None:
 def begin(port: int) -> socket.socket:
     """Ask for a page that nobody may have been there to give."""
     client = socket.create_connection(("127.0.0.1", port), PATIENCE)
-    client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    client.sendall(REQUEST)
     return client
 
 
@@ -184,6 +185,41 @@ def test_a_next_generation_begins_open_and_healthy(site: Site) -> None:
         assert ask(parent.ports["web"], "/healthz")[0] == 200
 
 
+def test_an_abstract_listener_is_open_in_the_next_generation(site: Site) -> None:
+    """A69: who comes while it is closed waits, and is answered by who opens it."""
+    name = f"@{site.directory}/web"
+    site.configure(web(), web("one", f"unix:{name}", "abstract"), drain={"hand_over": False})
+    parent = site.serve()
+    with Unfinished(parent.ports["web"]) as unfinished:
+        drain(parent)
+        early = begin_at(name)
+        site.serve(1)
+        assert finish(early) == finish(begin_at(name)) == "one"
+        assert unfinished.finish() == "one"
+
+
+def test_an_abstract_listener_outlives_a_child_that_did_not_want_it(site: Site) -> None:
+    """A28."""
+    name = f"@{site.directory}/web"
+    site.configure(web(), web("one", f"unix:{name}", "abstract"), drain={"hand_over": False})
+    parent = site.serve()
+    with Unfinished(parent.ports["web"]):  # so that there is somebody to wait for
+        with ScriptedChild(site) as child:
+            child.take_over("abstract")
+            early = begin_at(name)
+        parent.wait_for("the next generation died: serving as before")
+        assert finish(early) == finish(begin_at(name)) == "one"
+
+
+def begin_at(path: str) -> socket.socket:
+    """Ask for the same at a Unix socket; `@` begins an abstract name."""
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(PATIENCE)
+    client.connect(path.replace("@", "\0", 1))
+    client.sendall(REQUEST)
+    return client
+
+
 def test_a_child_that_dies_leaves_it_as_it_was(site: Site) -> None:
     """A28: closed and ill."""
     parent = site.serve()
@@ -194,10 +230,12 @@ def test_a_child_that_dies_leaves_it_as_it_was(site: Site) -> None:
         with ScriptedChild(site) as child:
             child.take_over()
         parent.wait_for("the next generation died: serving as before")
+        assert "1 of 1 left" in get(admin, "/generations")
         assert not lets_in(site, web)
         assert ask(admin, "/ready") == (503, "DRAINING\n")
         assert cancel(parent) == (200, "OK\n")
         assert lets_in(site, web)
+        assert " left" not in get(admin, "/generations")
         assert {ask(web, "/healthz")[0] for _ in range(ENOUGH)} == {503}
         assert post(admin, "/healthcheck/ok") == (200, "OK\n")
         assert {ask(web, "/healthz")[0] for _ in range(ENOUGH)} == {200}

@@ -87,6 +87,9 @@ def test_what_has_a_meaning_is_escaped() -> None:
     assert escaped("#a ") == "\\#a\\ "
     assert quoted("plain") == "plain"
     assert quoted('a="b"') == '"a=\\"b\\""'
+    assert quoted(r"CN=a\, b") == r'"CN=a\, b"'
+    assert quoted('x\\";Hash=0') == r'"x\\\";Hash=0"'
+    assert quoted("a,b\\") == r'"a,b\\"'
     assert printable("a\r\nb") == "ab"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from trioproxy.filters.handover import WINDOW, Successor
+from trioproxy.filters.handover import WINDOW, HandOver, Successor
 from trioproxy.filters.offer import OFFERS, TCP, Accepted, Offer
 from trioproxy.restart.channel import Channel, channel_pair
 
@@ -39,3 +39,19 @@ async def test_who_gives_up_makes_room_for_others() -> None:
 async def accept(end: Channel[Offer]) -> None:
     """Accept one offer."""
     await end.send(Accepted((await end.receive()).message.number))
+
+
+async def test_what_an_attempt_moved_is_not_told_of_the_next_one() -> None:
+    handover = HandOver()
+    mine, theirs = channel_pair()
+    successor = handover.begin(mine)
+    with Channel(theirs, OFFERS) as end:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(successor.hear)
+            nursery.start_soon(accept, end)
+            assert await successor.commit(OFFER, [])
+            assert handover.counts == {"moved": 1, "declined": 0}
+            handover.end()
+            assert not handover.open
+            assert handover.counts == {"moved": 0, "declined": 0}
+            nursery.cancel_scope.cancel()

@@ -84,7 +84,8 @@ async def talk(old: Proxy, new: Proxy, authority: Authority, *, moves: bool) -> 
 
     async def serve() -> None:
         peer = await old.origin.accept()
-        secure = trio.SSLStream(trio.SocketStream(peer.sock), context, server_side=True)
+        stream = trio.SocketStream(peer.sock)
+        secure = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
         async for piece in secure:
             await secure.send_all(piece)
 

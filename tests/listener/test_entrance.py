@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ssl
+import sys
+from contextlib import AsyncExitStack
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +18,10 @@ from trioproxy.codec.proxy_protocol import Version, write_header
 if TYPE_CHECKING:
     from certificates import Authority
     from serving import Serving
+
+    from trioproxy.filters.api import Connection, Forward
+
+    Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 NO_CONTENT = "HTTP/1.1 204 No Content |"
 LISTENER = "listener.127.0.0.1_0"
@@ -206,6 +213,51 @@ async def test_only_trusted_sources_are_believed(serving: Serving) -> None:
             f"client#2 >> GET / HTTP/1.1 | host: a | \n origin << GET / HTTP/1.1 \
 | host: a | \n origin >> {NO_CONTENT} \n client#2 << {NO_CONTENT}"
         )
+
+
+async def test_who_leaves_before_its_header_is_no_error(serving: Serving) -> None:
+    """As a balancer does that looks whether anybody listens."""
+    text = tcp().replace("  filters:", "  listener_filters: [{proxy_protocol: {}}]\n  filters:")
+    async with serving(text) as proxy:
+        client = await proxy.connect()
+        client.finish()
+        await client.rest()
+        assert proxy.counter(f"{LISTENER}.downstream_listener_filter_remote_close") == 1
+        assert proxy.counter(f"{LISTENER}.downstream_listener_filter_error") == 0
+
+
+@pytest.mark.parametrize("entrance", ["proxy", "tls"])
+async def test_what_the_entrance_may_take_does_not_bound_its_filters(
+    serving: Serving, authority: Authority, monkeypatch: pytest.MonkeyPatch, entrance: str
+) -> None:
+    """A filter of one's own may be silent for as long as it likes."""
+
+    async def serve(connection: Connection, _forward: Forward[Connection]) -> None:
+        while data := await connection.receive():
+            await connection.send(data)
+
+    module = ModuleType("under_test")
+    module.serve = serve  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "under_test", module)
+    more = "listener_filters: [{proxy_protocol: {allow_requests_without_proxy_protocol: true}}]"
+    if entrance == "tls":
+        more = terms(authority.issue("example.org"))
+    text = f"""
+listeners:
+- name: edge
+  address: 127.0.0.1:0
+  {more}
+  filters: [{{python: "under_test:serve"}}]
+"""
+    async with serving(text) as proxy, AsyncExitStack() as stack:
+        if entrance == "tls":
+            client: Stream = await stack.enter_async_context(secured(proxy, authority.client()))
+        else:
+            client = trio.SocketStream((await proxy.connect()).sock)
+        await client.send_all(b"hello")
+        assert await client.receive_some() == b"hello"
+        (connection,) = proxy.plane.report()["connections"]  # type: ignore[misc, attr-defined]
+        assert (connection["stands"], connection["due"]) == ("life", None)
 
 
 async def test_a_broken_header_is_counted(serving: Serving) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 from ends import PATIENCE, read_all, stream, stuff, tcp_pair, turns
+from key_updates import update_keys
 
 from trioproxy.reactor.epoll import IN, OUT
 from trioproxy.reactor.flow import Flow
@@ -319,3 +320,48 @@ async def test_a_goodbye_waits_for_room(reactor: Reactor, authority: Authority) 
         assert not transport.ready & OUT
         transport.abort()
         assert transport.shutdown_write()  # to nobody
+
+
+async def test_who_says_nothing_at_length_is_not_listened_to(
+    reactor: Reactor, authority: Authority
+) -> None:
+    """Records without plaintext cost computing, and nothing else would bound them."""
+    async with ends(reactor, authority) as (peer, transport):
+        update_keys(peer._ssl_object, 6000, asking=False)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(peer.transport_stream.send_all, peer._outgoing.read())
+            with pytest.raises(ConnectionAbortedError, match="says nothing"):
+                await transport.receive()
+            nursery.cancel_scope.cancel()
+
+
+async def test_who_asks_for_answers_has_to_read_them(
+    reactor: Reactor, authority: Authority
+) -> None:
+    async with ends(reactor, authority, buffer=4096) as (peer, transport):
+
+        async def ask() -> None:
+            with suppress(trio.BrokenResourceError):
+                while True:
+                    update_keys(peer._ssl_object, 1000, asking=True)
+                    await peer.send_all(b"x")
+
+        async def hear() -> None:
+            while await transport.receive():
+                pass
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            with pytest.raises(ConnectionAbortedError, match="asks for more"):
+                await hear()
+            transport.close()
+
+
+async def test_a_few_new_keys_are_nothing_special(reactor: Reactor, authority: Authority) -> None:
+    async with ends(reactor, authority) as (peer, transport):
+        for _ in range(20):
+            update_keys(peer._ssl_object, 100, asking=True)
+            await peer.send_all(b"x")
+            assert await transport.receive() == b"x"
+            await transport.send(b"y")
+            assert await peer.receive_some() == b"y"

@@ -19,6 +19,7 @@ from trioproxy.restart.packets import (
     PIECE,
     Assembler,
     BadMessage,
+    TooLarge,
     packets,
 )
 
@@ -75,7 +76,7 @@ def test_a_message_that_never_ends_is_refused() -> None:
 
 
 def test_what_no_receiver_takes_is_not_sent() -> None:
-    with pytest.raises(ValueError, match="too large"):
+    with pytest.raises(TooLarge, match="too large"):
         list(packets(bytes(LARGEST_MESSAGE + 1), ()))
-    with pytest.raises(ValueError, match="too large"):
+    with pytest.raises(TooLarge, match="too large"):
         list(packets(b"", range(LARGEST_CREW + 1)))

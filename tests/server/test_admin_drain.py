@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from math import inf
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ def sockets(tmp_path: Path) -> Iterator[Sockets]:
 
 @pytest.fixture
 async def drain(supervisor: Supervisor, sockets: Sockets, nursery: trio.Nursery) -> AdminDrain:
-    drain = AdminDrain(Drain(time=TIME), sockets, supervisor)
+    drain = AdminDrain(Drain(time=TIME), sockets, supervisor, lambda: 7)
     await supervisor.start(nursery)
     await supervisor.tell(Accept())
     nursery.start_soon(drain.run)
@@ -51,7 +52,7 @@ async def drain(supervisor: Supervisor, sockets: Sockets, nursery: trio.Nursery)
 
 async def told(supervisor: Supervisor, diaries: Diaries) -> list[str]:
     """Return what each worker was told since it started, the same to all."""
-    await supervisor.gather()
+    await supervisor.obeyed()
     first, second = (diary.told[1:] for diary in diaries.all)
     assert first == second
     return first
@@ -127,8 +128,10 @@ async def test_cancelled_before_it_is_over(
     autojump_clock: MockClock,
 ) -> None:
     await drain.begin(TIME)
+    assert drain.begun_with == 7
     assert await drain.cancel() == []
     assert await drain.cancel() == []
+    assert drain.begun_with is None
     await trio.sleep(TIME * 2)
     assert all_let_in(sockets)
     assert drain.note == ""
@@ -167,10 +170,15 @@ async def test_lent_to_a_next_generation_and_taken_back(
     assert not all_let_in(sockets)
 
 
-async def test_an_abstract_socket_cannot_be_had_back(supervisor: Supervisor) -> None:
-    with open_sockets([Wanted("web", Address.parse("unix:@gone"), backlog=10)]) as sockets:
+async def test_an_abstract_socket_goes_on_queueing(supervisor: Supervisor) -> None:
+    """Linux never lets such a socket listen again once it was shut."""
+    address = Address.parse(f"unix:@{os.getpid()}-drained")
+    with open_sockets([Wanted("web", address, backlog=10)]) as sockets:
         sockets.listen()
-        drain = AdminDrain(Drain(), sockets, supervisor)
+        drain = AdminDrain(Drain(), sockets, supervisor, lambda: 7)
         await drain.begin(0)
-        (failure,) = await drain.cancel()
-        assert str(failure) == "web: unix:@gone was closed and cannot be reopened"
+        assert all_let_in(sockets)
+        drain.lend()
+        drain.take_back()
+        assert await drain.cancel() == []
+        assert all_let_in(sockets)

@@ -12,6 +12,7 @@ import trio.testing
 
 from server.stand_ins import TaskChild
 from trioproxy.restart.channel import Channel, channel_pair
+from trioproxy.restart.packets import LARGEST_MESSAGE
 from trioproxy.server.messages import (
     FROM_WORKER,
     TO_WORKER,
@@ -22,6 +23,7 @@ from trioproxy.server.messages import (
     Pong,
     Ready,
     Report,
+    SetLogLevel,
 )
 from trioproxy.server.process import BEAT, DEAD, MISSED, SILENT, Process
 from trioproxy.stats.server import WatchdogStats
@@ -70,6 +72,16 @@ async def ends(
 
 
 Ends = tuple[Process, TaskChild, Worker]
+
+
+async def test_what_is_too_large_to_be_said_harms_nobody(
+    ends: Ends, caplog: pytest.LogCaptureFixture
+) -> None:
+    process, _, worker = ends
+    assert await process.tell(SetLogLevel("x" * LARGEST_MESSAGE))
+    assert "worker 0 (pid 4711) is not told SetLogLevel: a message of 8" in caplog.text
+    assert await process.tell(Ping())
+    assert await worker.hear() == Ping()
 
 
 async def test_readiness_and_reasons_are_heard(ends: Ends, nursery: trio.Nursery) -> None:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from trioproxy.listener.progress import MOST
 from trioproxy.restart.packets import BadMessage
 from trioproxy.restart.protocol import Listening, Speaking
-from trioproxy.server.progress import MOST, longest, summed
+from trioproxy.server.progress import longest, summed
 
 if TYPE_CHECKING:
     from trioproxy.server.progress import Share

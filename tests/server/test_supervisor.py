@@ -10,6 +10,7 @@ import pytest
 import trio
 import trio.testing
 
+from server.stand_ins import Diary
 from trioproxy.server.children import CannotFork, ZygoteGone
 from trioproxy.server.log import fold
 from trioproxy.server.messages import (
@@ -25,13 +26,17 @@ from trioproxy.server.messages import (
     Suspend,
 )
 from trioproxy.server.place import FIRST_PAUSE, LONGEST_PAUSE, PROVEN, StartFailed
+from trioproxy.server.process import Process
 from trioproxy.upstream.member import Member, pack
 from trioproxy.upstream.monitor import EjectionType
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trio.testing import MockClock
 
     from server.stand_ins import Diaries, TaskChildren
+    from trioproxy.server.messages import ToWorker
     from trioproxy.server.supervisor import Supervisor
 
 HOSTS = pack([Member("127.0.0.1:1")])
@@ -48,6 +53,21 @@ async def test_all_are_ready_when_start_returns(
         0: {"told": ["start with 1 x web, 1 x db"]},
         1: {"told": ["start with 1 x web, 1 x db"]},
     }
+
+
+async def test_that_all_have_obeyed_takes_no_figures(
+    supervisor: Supervisor,
+    diaries: Diaries,
+    nursery: trio.Nursery,
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They cost a worker with many connections a stall of its loop."""
+    monkeypatch.setattr(Diary, "report", pytest.fail)
+    await supervisor.start(nursery)
+    await supervisor.tell(Suspend())
+    await supervisor.obeyed()
+    assert [diary.told for diary in diaries.all] == [["suspend"], ["suspend"]]
 
 
 async def test_accusations_of_all_workers_are_heard(
@@ -101,12 +121,38 @@ async def test_a_dead_worker_is_replaced_and_brought_to_where_the_others_are(
     children.all[0].signal(signal.SIGKILL)
     await trio.sleep(FIRST_PAUSE * 2)
     assert len(diaries.all) == 3
-    await supervisor.gather()
+    await supervisor.obeyed()
     assert sorted(diaries.last.told) == [
         "drain hot restart 1.0 2.0 False",
         "reopen logs",
         "start with 1 x web, 1 x db",
     ]
+
+
+async def test_a_replacement_that_is_busy_misses_nothing(
+    supervisor: Supervisor,
+    diaries: Diaries,
+    children: TaskChildren,
+    nursery: trio.Nursery,
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await supervisor.start(nursery)
+    await supervisor.set_hosts("app", [Member("127.0.0.1:1")])
+    tell, refused = Process.tell, list[object]()
+
+    async def too_busy(process: Process, message: ToWorker, fds: Sequence[int] = ()) -> bool:
+        if isinstance(message, SetHosts) and len(refused) < 2:
+            refused.append(message)
+            return False
+        return await tell(process, message, fds)
+
+    monkeypatch.setattr(Process, "tell", too_busy)
+    children.all[0].signal(signal.SIGKILL)
+    await trio.sleep(FIRST_PAUSE * 2)
+    await supervisor.gather()
+    assert len(refused) == 2
+    assert "app has 127.0.0.1:1" in diaries.last.told
 
 
 @pytest.mark.parametrize(

@@ -79,10 +79,8 @@ def test_the_kernel_lets_go_when_the_holder_is_killed(
 ) -> None:
     """A88: a lock outlives neither its holder nor the fds that others have of the region."""
     child = spawn("file = region.try_lock(locks.Lock.RESTART)\nassert file")
-    assert region.is_locked(Lock.RESTART)
     assert region.try_lock(Lock.RESTART) is None
     kill(child)
-    assert not region.is_locked(Lock.RESTART)
     file = region.try_lock(Lock.RESTART)
     assert file
     file.close()

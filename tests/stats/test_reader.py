@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trioproxy.stats.handles import OwnGauge
 from trioproxy.stats.locks import Lock, LockFile
 from trioproxy.stats.reader import Reader
 from trioproxy.stats.region import Region
@@ -41,7 +42,7 @@ def both_generations(region: Region) -> tuple[Writer, Writer, Writer, Writer]:
         worker.counter("cx_total").add(10 * connections)
         worker.gauge("server.total_connections").set(connections)
     for epoch, main in ((4, old_main), (5, new_main)):
-        main.own_gauge("server.hot_restart_epoch").set(epoch)
+        main.handle(OwnGauge, "server.hot_restart_epoch").set(epoch)
     return old_main, old_worker, new_main, new_worker
 
 

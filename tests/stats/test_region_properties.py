@@ -18,6 +18,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from trioproxy.stats.handles import OwnGauge
 from trioproxy.stats.layout import NAMES_END_CELL, NAMES_START
 from trioproxy.stats.locks import LockFile, owned
 from trioproxy.stats.reader import Reader
@@ -92,7 +93,7 @@ class Instance(RuleBasedStateMachine):
 
     @rule(process=processes, name=NAMES, value=AMOUNTS)
     def set_an_own_gauge(self, process: Process, name: str, value: int) -> None:
-        process.writer.own_gauge(self.use(process, "gauge", "o" + name)).set(value)
+        process.writer.handle(OwnGauge, self.use(process, "gauge", "o" + name)).set(value)
         process.own_gauges["o" + name] = value
 
     @rule(process=processes, name=NAMES, value=AMOUNTS)

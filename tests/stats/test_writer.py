@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trioproxy.stats.handles import Counter, HiddenCounter, HiddenGauge
+from trioproxy.stats.handles import Counter, HiddenCounter, HiddenGauge, OwnGauge
 from trioproxy.stats.locks import Lock, LockBusy, LockFile
 from trioproxy.stats.reader import Reader
 
@@ -16,7 +16,7 @@ def test_every_kind_of_handle(region: Region) -> None:
     with region.claim(0, 0) as writer, Reader(region, 0) as reader:
         writer.counter("rq_total").add(1)
         writer.gauge("rq_active").set(2)
-        writer.own_gauge("membership_total").set(3)
+        writer.handle(OwnGauge, "membership_total").set(3)
         writer.histogram("rq_time").record(4)
         writer.handle(HiddenCounter, "host.rq_total").add(5)
         writer.handle(HiddenGauge, "host.rq_active").set(6)

@@ -113,6 +113,7 @@ def scenes() -> Iterator[Callable[..., Scene]]:
             balancer: Balancer[Backend] = Balancer(config, LbStats(writer, "app"), Random(seed))
             made = Scene(balancer, reader)
             made.update(hosts)
+            balancer.finish()
             return made
 
         yield scene

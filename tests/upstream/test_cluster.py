@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 import attrs
@@ -9,10 +10,14 @@ import pytest
 import trio
 from serving import http, tcp
 
+from trioproxy.errors import ConnectFailed
 from trioproxy.upstream.member import FAILED_ACTIVE_HC, Member
 
 if TYPE_CHECKING:
     from serving import Proxy, Serving
+
+    from trioproxy.upstream.cluster import Cluster
+    from trioproxy.upstream.host import Host
 
 NO_CONTENT = "HTTP/1.1 204 No Content |"
 ASKED = "client >> GET / HTTP/1.1 | host: a | \n origin << GET / HTTP/1.1 | host: a |"
@@ -95,6 +100,36 @@ async def test_only_who_never_got_a_connection_was_cancelled(serving: Serving) -
         await proxy.until("cluster.app.upstream_rq_pending_active", 0)
         await proxy.play("client >> (close) \n origin << (reset)")
         assert proxy.counter("cluster.app.upstream_rq_cancelled") == 1
+
+
+async def test_tables_are_full_when_traffic_begins(serving: Serving) -> None:
+    hashing = "lb_policy: maglev"
+    async with serving(http(cluster=hashing, endpoints="$origin, $origin2")) as proxy:
+        assert proxy.cluster()._balancer.when == inf
+
+
+async def test_who_cannot_connect_after_all_leaves_the_room_to_the_next(serving: Serving) -> None:
+    once = "circuit_breakers: {max_connections: 1}"
+    async with serving(http(cluster=once, endpoints="$origin, 'unix:/missing.sock'")) as proxy:
+        cluster = proxy.cluster()
+        good, missing = cluster.hosts
+        first = await cluster.lease(good)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(refused, cluster, missing)
+            await proxy.until("cluster.app.upstream_rq_pending_active", 1)
+            nursery.start_soon(lent, cluster, good)
+            await proxy.until("cluster.app.upstream_rq_pending_active", 2)
+            first.close()
+
+
+async def refused(cluster: Cluster, host: Host) -> None:
+    with pytest.raises(ConnectFailed, match="no such file"):
+        await cluster.lease(host)
+
+
+async def lent(cluster: Cluster, host: Host) -> None:
+    with trio.fail_after(1):
+        (await cluster.lease(host)).close()
 
 
 def aimed_at(proxy: Proxy, *upstreams: str) -> list[Member]:

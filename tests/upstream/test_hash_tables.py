@@ -75,6 +75,22 @@ def test_shares_follow_the_weights(make: Make, unevenness: float) -> None:
         assert any(near(counts[name], share + off, len(KEYS)) for off in (-slack, 0, slack))
 
 
+@pytest.mark.parametrize("weights", [(1, 10, 10), (10, 1, 1), (5, 10, 10)])
+def test_with_maglev_few_keys_move_whatever_the_weights(weights: tuple[int, ...]) -> None:
+    hosts = backends(*weights)
+    before, after = owners(MAGLEV, hosts), owners(MAGLEV, hosts[1:])
+    moved = sum(one not in {other, hosts[0].name} for one, other in zip(before, after, strict=True))
+    assert moved < 0.01 * len(KEYS)
+
+
+def test_on_a_ring_keys_stay_while_one_of_the_lightest_does() -> None:
+    hosts = backends(1, 10, 10, 1)
+    before, after = owners(RING, hosts), owners(RING, hosts[1:])
+    assert all(
+        one == other for one, other in zip(before, after, strict=True) if one != hosts[0].name
+    )
+
+
 def test_maglev_is_even_to_within_a_slot_a_turn() -> None:
     hosts = numbered(7)
     table = filled(MAGLEV, hosts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, get_args
 
 import pytest
@@ -143,6 +144,22 @@ def test_a_panic_sends_requests_to_all(scene: Callable[..., Scene], policy: str)
 
 
 @EVERY
+def test_a_priority_that_may_not_panic_gives_its_share_to_nobody(
+    scene: Callable[..., Scene], policy: str
+) -> None:
+    hosts = [*backends(*[1] * 10), *numbered(10, priority=1)]
+    for host in [*hosts[:8], *hosts[15:]]:
+        host.fare(*ILL)
+    app = scene(policy, hosts, fail_traffic_on_panic=True)
+    picked = [app.lb.pick((), Wish(key)) for key in keys(PICKS)]
+    names = {host.name for host in picked if host is not None}
+    refused = picked.count(None)
+    assert near(refused, PICKS * 28 / (28 + 70), PICKS)
+    assert app.statistic("lb_healthy_panic") == refused
+    assert names == {host.name for host in hosts[10:15]}
+
+
+@EVERY
 def test_a_retry_in_a_panic_goes_to_a_healthy_host(
     scene: Callable[..., Scene], policy: str
 ) -> None:
@@ -238,6 +255,50 @@ def test_tables_are_made_anew_a_little_at_a_time(scene: Callable[..., Scene], po
     assert app.finish() == 0, "nothing changed"
     app.update(hosts[1:])
     assert app.finish() > 5
+
+
+@HASHING
+def test_one_host_needs_no_table(scene: Callable[..., Scene], policy: str) -> None:
+    hosts, wanted = numbered(300), keys(20)
+    app = scene(policy, [])
+    app.update(hosts[:1])
+    assert app.finish() == 0
+    assert set(app.owners(wanted)) == {hosts[0].name}
+    app.update(hosts)
+    app.update(hosts[:1])
+    assert set(app.owners(wanted)) == {hosts[0].name}
+    app.finish()
+    assert set(app.owners(wanted)) == {hosts[0].name}
+    app.update(hosts)
+    app.finish()
+    assert app.owners(wanted) == scene(policy, hosts).owners(wanted)
+
+
+@HASHING
+def test_who_left_is_not_kept_in_tables(scene: Callable[..., Scene], policy: str) -> None:
+    hosts = numbered(3, priority=1)
+    app = scene(policy, hosts)
+    left = weakref.ref(hosts.pop())
+    app.update(numbered(3))
+    app.finish()
+    hosts.clear()
+    assert left() is None
+
+
+@HASHING
+def test_tables_come_while_hosts_come_and_go(scene: Callable[..., Scene], policy: str) -> None:
+    """The keys of whoever stays find it again, though no table lives to see its hosts stay."""
+    hosts, wanted = numbered(300), keys(1000)
+    owners = scene(policy, hosts).owners(wanted)
+    app = scene(policy, hosts[:2])
+    for turn in range(100):
+        app.update(hosts[turn % 2 :])
+        app.lb.work(0.0)
+    kept = sum(one == other for one, other in zip(owners, app.owners(wanted), strict=True))
+    assert kept > 900
+    app.update(hosts)
+    app.finish()
+    assert app.owners(wanted) == owners
 
 
 @HASHING

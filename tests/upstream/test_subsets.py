@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backends import Backend, backends, keys
+from backends import Backend, backends, keys, numbered
 
 from trioproxy.config.balancing import Subsets, SubsetSelector
 from trioproxy.upstream.lb import Wish
@@ -44,6 +44,14 @@ def test_without_a_fallback_there_is_nobody_else(scene: Callable[..., Scene]) ->
     assert lb.pick() is None
     assert lb.pick((), wanting(stage="test")) is None
     assert lb.pick((), wanting(version=2)) is None, "no selector is of that key alone"
+
+
+def test_a_subset_that_is_new_stalls_nobody(scene: Callable[..., Scene]) -> None:
+    config = Subsets((SubsetSelector(("stage",)),))
+    app = scene("maglev", [], lb_subset=config)
+    app.update(numbered(200, metadata={"stage": "prod"}))
+    assert app.finish() > 5
+    assert len(app.counts(1000, Wish(None, frozenset({("stage", "prod")})))) > 100
 
 
 def test_any_endpoint_takes_what_is_of_no_subset(scene: Callable[..., Scene]) -> None:

@@ -24,7 +24,6 @@ GAUGES = ("cx_active", "rq_active")
 HEALTH_KEYS = {
     flags.FAILED_ACTIVE_HC: "failed_active_health_check",
     flags.FAILED_OUTLIER_CHECK: "failed_outlier_check",
-    flags.DEGRADED_ACTIVE_HC: "failed_active_degraded_check",
     flags.PENDING_DYNAMIC_REMOVAL: "pending_dynamic_removal",
     flags.PENDING_ACTIVE_HC: "pending_active_hc",
 }

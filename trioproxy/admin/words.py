@@ -37,8 +37,8 @@ def size(count: int | None) -> str:
 
 
 def why(standing: Standing) -> str:
-    """Say why a connection is still there."""
-    return STANDS[standing.stands] + TOLD.get(standing.rung, ", told to leave")
+    """Say why a connection is still there; a generation of another version may know other words."""
+    return STANDS.get(standing.stands, standing.stands) + TOLD.get(standing.rung, ", told to leave")
 
 
 def due(standing: Standing) -> str:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from trioproxy.server.generation import Generation
     from trioproxy.server.plane import DataPlane, Identity
 
+INTERRUPTED = 130
+"""The exit status of who is ended by Ctrl-C, as shells know it."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status, 1 for whatever the user can mend."""
@@ -47,7 +50,11 @@ def ask_running(command: str, arguments: Sequence[str]) -> int:
     """Ask a running instance, or tell it; returns the exit status, raises UsageError."""
     from trioproxy.cli import remote
 
-    return remote.status(arguments) if command == "status" else remote.drain(arguments)
+    try:
+        return remote.status(arguments) if command == "status" else remote.drain(arguments)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)  # ends the line that was begun
+        return INTERRUPTED
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, NotRequired, TypedDict, cast
+from typing import TYPE_CHECKING, NoReturn, NotRequired, TypedDict
 
 import attrs
 
@@ -19,9 +19,9 @@ from trioproxy.config.address import Address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import TextIO
+    from typing import Self, TextIO
 
-TIMEOUT = 5.0  # seconds for an answer
+TIMEOUT = 15.0  # seconds for an answer: a stopped worker is waited for
 PAUSE = 0.5  # seconds between two looks
 WIDTH = 30  # characters of the progress bar
 
@@ -36,17 +36,31 @@ class Listening(TypedDict):
 class Generation(TypedDict):
     """What is needed of a generation; who leaves last is first among the connections."""
 
+    epoch: int
     listeners: list[Listening]
     connections: NotRequired[list[dict[str, str]]]
 
 
 @attrs.frozen
 class Left:
-    """So many connections; the seconds until the first has to be gone; who leaves last, and why."""
+    """What a generation has: so many connections, the seconds until the first has to be gone.
 
-    count: int
+    `last` is who leaves last, and why.
+    """
+
+    epoch: int
+    count: int = 0
     next: float | None = None
     last: str = ""
+
+    @classmethod
+    def found(cls, generation: Generation) -> Self:
+        """Count the connections at all its listeners; raises LookupError and TypeError."""
+        listeners = generation["listeners"]
+        following = [due for each in listeners if (due := each.get("next")) is not None]
+        last = [each["words"] for each in generation.get("connections", [])]
+        count = sum(each["open"] for each in listeners)
+        return cls(generation["epoch"], count, min(following, default=None), "".join(last[:1]))
 
     def of(self, before: int) -> str:
         """Say that in a line."""
@@ -78,20 +92,34 @@ class Admin(http.client.HTTPConnection):
             raise UsageError(
                 f"no answer from the admin interface at {self._address}: {error}"
             ) from error
+        except UnicodeDecodeError as error:
+            raise self._no_admin() from error
         finally:
             self.close()
         if answer.status >= 400:
             raise UsageError(f"the admin interface refuses: {body.strip()}")
         return body
 
-    def left(self) -> Left:
-        """Return what connections all its generations have."""
-        found = cast("list[Generation]", json.loads(self.ask(JSON))["generations"])
-        listeners = [each for generation in found for each in generation["listeners"]]
-        following = [due for each in listeners if (due := each.get("next")) is not None]
-        last = [each["words"] for each in found[-1].get("connections", [])]
-        count = sum(each["open"] for each in listeners)
-        return Left(count, min(following, default=None), last[0] if last else "")
+    def generations(self) -> list[Left]:
+        """Return what is left in each generation, first in the one that answers.
+
+        Raises UsageError where nobody says that.
+        """
+        body = self.ask(JSON)
+        try:
+            found = list(map(Left.found, json.loads(body)["generations"]))
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise self._no_admin() from error
+        if not found:
+            raise self._no_admin()
+        return found
+
+    def left(self, epoch: int) -> Left:
+        """Return what is left in one generation, nothing once it is gone; raises UsageError."""
+        return next((each for each in self.generations() if each.epoch == epoch), Left(epoch))
+
+    def _no_admin(self) -> UsageError:
+        return UsageError(f"what answers at {self._address} is not trioproxy's admin interface")
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -113,24 +141,27 @@ def status(arguments: Sequence[str]) -> int:
 
 
 def drain(arguments: Sequence[str]) -> int:
-    """Have the listeners drained; with `--wait`, return when nobody is left. Raises UsageError."""
+    """Have the listeners drained; with `--wait`, return when nobody is left. Raises UsageError.
+
+    A generation that takes over meanwhile is not waited for.
+    """
     given = parse("drain", arguments)
     admin = Admin(given.admin)
-    before = admin.left().count
+    before, *_ = admin.generations()
     admin.ask("/drain_listeners", "POST")
     if given.wait:
         wait(admin, before, sys.stdout)
     return 0
 
 
-def wait(admin: Admin, before: int, out: TextIO) -> None:
+def wait(admin: Admin, before: Left, out: TextIO) -> None:
     """Show how many connections are left until none is: a bar on a terminal, else lines."""
     shown = None
-    while (left := admin.left()).count:
+    while (left := admin.left(before.epoch)).count:
         if out.isatty():
-            out.write(f"\r{bar(left, before)}\x1b[K")
+            out.write(f"\r{bar(left, before.count)}\x1b[K")
         elif left.count != shown:
-            out.write(left.of(before) + "\n")
+            out.write(left.of(before.count) + "\n")
         out.flush()
         shown = left.count
         time.sleep(PAUSE)
@@ -161,6 +192,6 @@ def parse(command: str, arguments: Sequence[str]) -> argparse.Namespace:
 def address(text: str) -> Address:
     """Read an address, or the one in a file; raises ArgumentTypeError."""
     try:
-        return Address.parse(Path(text).read_text() if Path(text).is_file() else text)
+        return Address.parse(Path(text).read_text().strip() if Path(text).is_file() else text)
     except (OSError, ValueError) as error:
         raise argparse.ArgumentTypeError(str(error)) from error

@@ -12,13 +12,12 @@ import h11
 import trio
 
 from trioproxy.clusters.finding import DiscoveryFailed, Found
-from trioproxy.clusters.listing import read_listing
+from trioproxy.clusters.listing import LARGEST_TEXT, read_listing
 
 if TYPE_CHECKING:
     from trioproxy.config.discovery import PolledUrl
     from trioproxy.upstream.member import Member
 
-MOST = 16 * 2**20  # bytes of an answer
 PIECE = 65_536  # bytes
 
 
@@ -38,7 +37,8 @@ class UrlFinder:
                 status, etag, body = await self._ask()
         except trio.TooSlowError:
             raise DiscoveryFailed(f"{url}: no answer in time") from None
-        except (OSError, trio.BrokenResourceError, h11.RemoteProtocolError) as error:
+        except (OSError, trio.BrokenResourceError, h11.ProtocolError, ValueError) as error:
+            # ValueError: a name that no address can be asked for, as one with a label too long.
             raise DiscoveryFailed(f"{url}: {_reason(error)}") from error
         if status == 304 and self._etag:
             return Found(self._members)
@@ -81,9 +81,10 @@ class UrlFinder:
         target = (url.path or "/") + (f"?{url.query}" if url.query else "")
         headers = {"host": url.netloc, "accept": "application/json", "connection": "close"}
         headers |= {name.lower(): value for name, value in self.config.headers.items()}
-        if self._etag:
-            headers["if-none-match"] = self._etag.decode("latin-1")
-        return h11.Request(method="GET", target=target, headers=list(headers.items()))
+        fields = [(name.encode(), value.encode()) for name, value in headers.items()]
+        if self._etag:  # it need not be ASCII
+            fields.append((b"if-none-match", self._etag))
+        return h11.Request(method="GET", target=target, headers=fields)
 
 
 def _reason(error: Exception) -> str:
@@ -102,7 +103,7 @@ async def receive(connection: h11.Connection, stream: trio.abc.Stream) -> tuple[
                 etag = dict(headers).get(b"etag", b"")
             case h11.Data(data=data):
                 body += data
-                if len(body) > MOST:
-                    raise DiscoveryFailed(f"an answer of more than {MOST} bytes")
+                if len(body) > LARGEST_TEXT:
+                    raise DiscoveryFailed(f"an answer of more than {LARGEST_TEXT} bytes")
             case h11.EndOfMessage():
                 return status, etag, bytes(body)

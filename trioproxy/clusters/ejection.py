@@ -11,10 +11,12 @@ if TYPE_CHECKING:
 
 
 class Ejection:
-    """One host's record; `now` is on any one clock, in seconds."""
+    """One host's record; `now` is on any one clock, in seconds.
+
+    Whether the host is ejected it does not tell: the flag in the membership does.
+    """
 
     def __init__(self, config: OutlierDetection) -> None:
-        self.active = False
         self.count = 0  # ever
         self.last_change: float | None = None
         self._config = config
@@ -22,7 +24,7 @@ class Ejection:
         self._jitter = 0.0
 
     def __repr__(self) -> str:
-        return f"<Ejection {'active' if self.active else 'over'}, {self.count} so far>"
+        return f"<Ejection {self.count} so far, {self.length:.3g} s>"
 
     @property
     def length(self) -> float:
@@ -32,7 +34,6 @@ class Ejection:
 
     def begin(self, now: float, rng: Random) -> None:
         """Eject the host."""
-        self.active = True
         self.count += 1
         self.last_change = now
         self._jitter = rng.uniform(0, self._config.max_ejection_time_jitter)
@@ -41,16 +42,13 @@ class Ejection:
 
     def end(self, now: float) -> None:
         """Let it back in."""
-        self.active = False
         self.last_change = now
 
     def due(self, now: float) -> bool:
-        """Whether it has lasted long enough."""
-        return (
-            self.active and self.last_change is not None and now - self.last_change >= self.length
-        )
+        """Whether it has lasted long enough; it has begun and not ended."""
+        return self.last_change is not None and now - self.last_change >= self.length
 
     def forgive(self) -> None:
-        """The host has behaved for an interval: its next ejection may be shorter."""
-        if not self.active and self._multiplier:
+        """The host has behaved for an interval, among others: its next ejection may be shorter."""
+        if self._multiplier:
             self._multiplier -= 1

@@ -47,7 +47,7 @@ class Ejector:
 
     def is_ejected(self, key: str) -> bool:
         """Whether a host is ejected now."""
-        return key in self._ejections and self._ejections[key].active
+        return FAILED_OUTLIER_CHECK in self._membership.reasons(key)
 
     def detected(self, key: str, kind: EjectionType, **said: object) -> None:
         """A host stands out: eject it if more may be; `said` is for the event log."""
@@ -72,10 +72,10 @@ class Ejector:
         for key in [each for each in self._ejections if each not in self._membership]:
             del self._ejections[key]
         for key, ejection in self._ejections.items():
-            if ejection.due(now):
-                self._let_in(key, ejection)
-            else:
+            if not self.is_ejected(key):
                 ejection.forgive()
+            elif ejection.due(now):
+                self._let_in(key, ejection)
         self._count_active()
 
     def passed(self, key: str) -> None:
@@ -84,7 +84,7 @@ class Ejector:
             self._let_in(key, self._ejections[key])
 
     def _may_eject(self) -> bool:
-        ejected = sum(each in self._membership for each in self._ejections if self.is_ejected(each))
+        ejected = self._active()
         if not ejected and self._config.always_eject_one_host:
             return True
         share = (ejected + 1) / len(self._membership.members)
@@ -93,22 +93,25 @@ class Ejector:
     def _eject(self, key: str, ejection: Ejection, kind: EjectionType) -> None:
         ejection.begin(trio.current_time(), self._rng)
         self._stats.ejections_enforced_total.add()
-        self._count_active()
         why = kind.value.lower().replace("_", " ")
         self._membership.mark(key, FAILED_OUTLIER_CHECK, f"ejected: {why}")
+        self._count_active()
         name, length = self._membership.name, ejection.length
         log.warning("cluster %s: %s is ejected for %.3g s: %s", name, key, length, why)
 
     def _let_in(self, key: str, ejection: Ejection) -> None:
         since = ejection.last_change
         ejection.end(trio.current_time())
-        self._count_active()
         self._membership.clear(key, FAILED_OUTLIER_CHECK)
+        self._count_active()
         log.info("cluster %s: %s is ejected no more", self._membership.name, key)
         self._tell(key, since, "UNEJECT")
 
+    def _active(self) -> int:
+        return sum(map(self.is_ejected, self._ejections))
+
     def _count_active(self) -> None:
-        self._stats.ejections_active.set(sum(map(self.is_ejected, self._ejections)))
+        self._stats.ejections_active.set(self._active())
 
     def _tell(self, key: str, since: float | None, action: str, **said: object) -> None:
         ago = -1 if since is None else int(trio.current_time() - since)

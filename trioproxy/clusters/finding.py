@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SHORTEST = 1.0  # seconds, where the answer says itself how long it holds
 LONGEST = 300.0
 FIRST_RETRY, LAST_RETRY = 0.5, 30.0  # seconds after a failure, doubled with each that follows
+DOUBLINGS = 10  # more than it takes from the first to the last
 JITTER = 0.1  # the share by which a pause is shorter, so that not all instances ask at once
 
 
@@ -53,7 +54,7 @@ class Pace:
 
     def after_failure(self) -> float:
         """Return the pause after one more failure in a row."""
-        pause = min(FIRST_RETRY * 2.0**self._failures, LAST_RETRY)
+        pause = min(FIRST_RETRY * 2.0 ** min(self._failures, DOUBLINGS), LAST_RETRY)
         self._failures += 1
         return self._jittered(pause if self._refresh is None else min(pause, self._refresh))
 

@@ -20,6 +20,7 @@ from trioproxy.upstream.member import Member, member
 if TYPE_CHECKING:
     from pathlib import Path
 
+LARGEST_TEXT = 16 * 2**20  # bytes
 MOST_MISTAKES = 3  # told of one list
 
 

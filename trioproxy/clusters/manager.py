@@ -61,7 +61,7 @@ class ClusterManager:
         self._watches = {name: Watch(each, tools) for name, each in self.memberships.items()}
         # Workers know what is configured: they need not be told.
         self._told = {
-            name: each.members if not any(each.reasons(m.key) for m in each.members) else ()
+            name: each.told if not any(each.reasons(m.key) for m in each.members) else ()
             for name, each in self.memberships.items()
         }
 
@@ -119,7 +119,7 @@ class ClusterManager:
     def _missing(self, membership: Membership) -> str:
         if missing := shortcomings(membership):
             return missing
-        told = self._told[membership.name] == membership.members
+        told = self._told[membership.name] == membership.told
         if told or not membership.config.required:
             return ""
         return "the workers do not know its hosts yet"
@@ -138,7 +138,7 @@ class ClusterManager:
         """Tell the workers what they do not know yet; returns whether all of them heard it."""
         all_heard = True
         for name, membership in self.memberships.items():
-            news = membership.members
+            news = membership.told
             if news == self._told[name]:
                 continue
             if await self._tell(name, news):

@@ -31,14 +31,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("trioproxy.clusters")
 
 MOST_DEPARTED = 1000
-LARGEST_LIST = LARGEST_MESSAGE // 2  # bytes; flags come on top
+LARGEST_LIST = LARGEST_MESSAGE - 2**20  # bytes; the message has a name, too
+FLAGS_ROOM = 150  # bytes that the flags of a host may come to
 
 AWAITING_CHECK = {FAILED_ACTIVE_HC: "not checked yet", PENDING_ACTIVE_HC: "not checked yet"}
 """How a host begins in a cluster with health checks: it is sent nothing until it passed one."""
 
 
 class Membership:
-    """One cluster as main knows it; `members` is what workers are told.
+    """One cluster as main knows it; `members` are who is listed, `told` whom workers know.
 
     A source of discovery calls `replace` and `fail`. Who watches over health awaits
     `listed.beyond(...)` for hosts that came or went, and calls `mark` and `clear`. `changes` counts
@@ -58,6 +59,7 @@ class Membership:
         checked: bool = False,
         trusted: Collection[str] = (),
     ) -> None:
+        """Raises ValueError where too many hosts are configured to be told to the workers."""
         self.config = cluster
         self.name = cluster.name
         self.changes = changes
@@ -68,13 +70,17 @@ class Membership:
         self._listing: dict[str, Member] = {}
         self._members: dict[str, Member] = {}
         self._departed: dict[str, Member] = {}
+        self._stand_ins: list[Member] = []
         self._newcomers = AWAITING_CHECK if checked else {}
         self._trusted = trusted
         self._marks: dict[str, dict[str, str]] = {}
         self._stats = MembershipStats(writer, cluster.name)
         self._attempts = DiscoveryStats(writer, cluster.name)
         if cluster.endpoints:
-            self._list({each.key: each for each in map(member, cluster.endpoints)})
+            configured = {each.key: each for each in map(member, cluster.endpoints)}
+            if excess := self._excess(configured.values()):
+                raise ValueError(f"cluster {self.name}: {excess}")
+            self._list(configured)
 
     def __repr__(self) -> str:
         return f"<Membership {self.name} {len(self.members)} hosts>"
@@ -88,6 +94,15 @@ class Membership:
         return tuple(self._members.values())
 
     @property
+    def told(self) -> tuple[Member, ...]:
+        """What workers are told: the hosts, and with them who left well and stands in.
+
+        Where all hosts leave at once, the newcomers have not been checked yet. So those who left
+        go on until a first one of them is found to be well, or all of them to be ill.
+        """
+        return (*self._members.values(), *self._stand_ins)
+
+    @property
     def departed(self) -> tuple[Member, ...]:
         """The last hosts that left, who may still have connections; the workers do not tell."""
         return tuple(self._departed.values())
@@ -99,14 +114,14 @@ class Membership:
     def replace(self, listing: Iterable[Member]) -> None:
         """These are the hosts now, each once; of two with the same key the first counts.
 
-        A list that is too long to be told to the workers changes nothing.
+        A list that may become too long to be told to the workers changes nothing.
         """
         listed: dict[str, Member] = {}
         for each in listing:
             listed.setdefault(each.key, each)
         changed = not self.discovered or [*listed.values()] != [*self._listing.values()]
-        if changed and (size := len(json.dumps(pack(listed.values())))) > LARGEST_LIST:
-            self.fail(f"a list of {len(listed)} hosts in {size} bytes; {LARGEST_LIST} are the most")
+        if changed and (excess := self._excess(listed.values())):
+            self.fail(excess)
             return
         self._count(changed=changed, empty=not listed)
         if self.failure:
@@ -143,6 +158,15 @@ class Membership:
         """Return why which flags of a host are raised."""
         return self._marks.get(key, {})
 
+    def _excess(self, listed: Collection[Member]) -> str:
+        """Say by how much a list is too long, with all the flags that may be raised; or nothing."""
+        size = len(json.dumps(pack(listed)))
+        if self.config.health_checks or self.config.outlier_detection is not None:
+            size += FLAGS_ROOM * len(listed)
+        if size <= LARGEST_LIST:
+            return ""
+        return f"a list of {len(listed)} hosts in {size} bytes; {LARGEST_LIST} are the most"
+
     def _count(self, *, changed: bool, empty: bool) -> None:
         self._attempts.update_success.add()
         if not changed:
@@ -157,14 +181,25 @@ class Membership:
         self.discovered = True
         self._see_off(self._listing, listed)
         self._listing = listed
-        known = self._marks
+        known, before = self._marks, self.told
         self._marks = {key: known.get(key, self._first_marks(key)) for key in listed}
         self._trusted = ()
         self._members = {key: self._flagged(key) for key in listed}
+        self._stand_ins = [each for each in before if each.healthy and each.key not in listed]
+        self._dismiss()
+        if self._stand_ins and self._excess(self.told):
+            self._stand_ins = []
         self._stats.membership_change.add()
         self._set_gauges()
         self.changes.note()
         self.listed.note()
+
+    def _dismiss(self) -> None:
+        """Let go of who stands in, unless all depends on checks that are still to come."""
+        hosts = self._members.values()
+        awaited = any(PENDING_ACTIVE_HC in each.flags for each in hosts)
+        if not awaited or any(each.healthy for each in hosts):
+            self._stand_ins = []
 
     def _log_news(self, listed: Mapping[str, Member]) -> None:
         # A logical host may have another address at each look: that is no news.
@@ -189,6 +224,8 @@ class Membership:
     def _set_flags(self, key: str) -> None:
         before, now = self._members[key], self._flagged(key)
         self._members[key] = now
+        if self._stand_ins:
+            self._dismiss()
         self._stats.membership_healthy.add(now.healthy - before.healthy)
         self._stats.membership_degraded.add(serves_in_need(now) - serves_in_need(before))
         self.changes.note()

@@ -13,6 +13,7 @@ import dns.exception
 import dns.nameserver
 import dns.rdtypes.IN.SRV
 import dns.resolver
+import trio
 
 from trioproxy.clusters import hosts_file
 from trioproxy.clusters.finding import DiscoveryFailed
@@ -66,22 +67,25 @@ class Resolver:
         ]
         self._timeout = timeout
 
-    async def addresses(self, name: str, families: str) -> Answer:
-        """Return the addresses of a name; raises DiscoveryFailed where nobody can tell."""
+    async def addresses(self, name: str, families: str, until: float = inf) -> Answer:
+        """Return the addresses of a name; raises DiscoveryFailed where nobody can tell.
+
+        `until`, on Trio's clock, bounds all questions that it takes; `timeout` each of them.
+        """
         answer = Answer(())
         for group in FAMILIES[families]:
             for family in group:
-                answer += await self._addresses(name, family)
+                answer += await self._addresses(name, family, until)
             if answer.addresses:
                 break
         return answer
 
-    async def services(self, name: str) -> tuple[list[Service], float]:
+    async def services(self, name: str, until: float = inf) -> tuple[list[Service], float]:
         """Return the SRV records of a name and for how many seconds they hold.
 
         Raises DiscoveryFailed.
         """
-        answer = await self._ask(name, "SRV")
+        answer = await self._ask(name, "SRV", until)
         records = [each for each in answer or () if isinstance(each, dns.rdtypes.IN.SRV.SRV)]
         services = [
             Service(each.target.to_text(), each.port, each.priority, each.weight)
@@ -89,19 +93,19 @@ class Resolver:
         ]
         return services, _holds(answer)
 
-    async def _addresses(self, name: str, family: socket.AddressFamily) -> Answer:
+    async def _addresses(self, name: str, family: socket.AddressFamily, until: float) -> Answer:
         if not self._servers and (known := _listed(name, family)):
             return Answer(known)
-        answer = await self._ask(name, TYPE_OF[family])
+        answer = await self._ask(name, TYPE_OF[family], until)
         return Answer(tuple(each.to_text() for each in answer or ()), _holds(answer))
 
-    async def _ask(self, name: str, kind: str) -> dns.resolver.Answer | None:
+    async def _ask(self, name: str, kind: str, until: float) -> dns.resolver.Answer | None:
         try:
             return await self._resolver().resolve(
                 name,
                 kind,
                 search=True,
-                lifetime=self._timeout,
+                lifetime=min(self._timeout, max(until - trio.current_time(), 0.0)),
                 raise_on_no_answer=False,
                 backend=dns.asyncbackend.get_backend("trio"),
             )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -12,13 +13,22 @@ from trioproxy.config.marks import Invalid, Matching
 from trioproxy.config.units import Seconds
 
 LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
+NUMBERS = re.compile(r"[0-9.]+")  # an IPv4 address, whole or in part, and no name that there is
 LABELS = rf"{LABEL}(?:\.{LABEL})*\.?"
 DnsName = Annotated[str, Matching(LABELS, "a DNS name such as _http._tcp.app.internal")]
 DnsAddress = Annotated[
     str, Matching(rf"{LABELS}:\d{{1,5}}", "a DNS name with a port such as app.internal:8080")
 ]
-Url = Annotated[str, Matching(r"https?://[^/?#\s@]+(?:[/?]\S*)?", "a URL of http or https")]
+Url = Annotated[
+    str,
+    Matching(
+        r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?(?:[/?][!-~]*)?",
+        "a URL of http or https, all of it ASCII, such as http://discovery.internal:8080/app",
+    ),
+]
 HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER_VALUE = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
+FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
 
 LookupFamily = Annotated[
     Literal["v4_preferred", "v4_only", "v6_only", "auto", "all"],
@@ -95,9 +105,12 @@ class PolledUrl:
 
     def __attrs_post_init__(self) -> None:
         check_interval(self.refresh)
+        check_url(self.url)
         for name, value in self.headers.items():
-            if not HEADER.fullmatch(name) or re.search(r"[\r\n\0]", value):
+            if not HEADER.fullmatch(name) or not HEADER_VALUE.fullmatch(value):
                 raise Invalid(f"{name!r} cannot be sent", "headers")
+            if name.lower() in FRAMING:
+                raise Invalid(f"{name} frames the question and cannot be set", "headers")
 
 
 @attrs.frozen
@@ -115,9 +128,24 @@ class Discovery:
 
 
 def check_port(address: str | None) -> None:
-    """Raise Invalid where a name is given a port that there is not."""
-    if address is not None and not 0 < int(address.rpartition(":")[2]) <= 65535:
+    """Raise Invalid where a name is no name, or is given a port that there is not."""
+    if address is None:
+        return
+    name, _, port = address.rpartition(":")
+    if NUMBERS.fullmatch(name):
+        raise Invalid(f"{name} is no name to ask for: list addresses as `endpoints`", "address")
+    if not 0 < int(port) <= 65535:
         raise Invalid("expected a port from 1 to 65535", "address")
+
+
+def check_url(url: str) -> None:
+    """Raise Invalid where nobody can be asked at that URL."""
+    try:
+        port = urlsplit(url).port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise Invalid("expected a host, and a port from 1 to 65535", "url")
 
 
 def check_interval(refresh: float | None) -> None:

@@ -22,12 +22,16 @@ TAGS = {
     BaseResolver.DEFAULT_MAPPING_TAG,
 }
 
+MOST_REPEATED = 100_000
+"""Nodes that aliases may stand for in all: a few lines of them can say more than memory holds."""
+
 
 def parse(text: str, source: str) -> Node:
     """Return the document's root; an empty document is an empty map.
 
     Raises ConfigError with every mistake that a reader without knowledge of the content can see:
-    one of syntax, or all duplicate keys, keys that are no text, tags, and circular anchors.
+    one of syntax, or all duplicate keys, keys that are no text, tags, and circular anchors. Aliases
+    that stand for too much are told alone.
     """
     try:
         root = Composer(StringIO(text)).get_single_node()
@@ -54,6 +58,8 @@ class Tree:
         self.source = source
         self.problems: list[Problem] = []
         self.open: set[int] = set()
+        self.seen: set[int] = set()
+        self.repeated = 0
 
     def place(self, mark: yaml.Mark) -> Place:
         return Place(self.source, mark.line + 1, mark.column + 1)
@@ -65,6 +71,7 @@ class Tree:
         if id(node) in self.open:
             self.problems.append(Problem(place, "an anchor that contains itself"))
             return Items(place, ())
+        self.count(node, place)
         if isinstance(node, yaml.ScalarNode):
             return Scalar(place, node.value, quoted=bool(node.style))
         self.open.add(id(node))
@@ -72,6 +79,16 @@ class Tree:
             return self.collection(node, place)
         finally:
             self.open.remove(id(node))
+
+    def count(self, node: yaml.Node, place: Place) -> None:
+        """Count who is met again, by an alias; raises ConfigError where that is too much."""
+        if id(node) not in self.seen:
+            self.seen.add(id(node))
+            return
+        self.repeated += 1
+        if self.repeated > MOST_REPEATED:
+            reason = f"aliases of this and of others stand for more than {MOST_REPEATED} nodes"
+            raise ConfigError([Problem(place, reason)])
 
     def collection(self, node: yaml.Node, place: Place) -> Node:
         if isinstance(node, yaml.SequenceNode):

@@ -49,6 +49,9 @@ class Listener:
             raise Invalid("each of the filter_chains has its own tls", "tls")
         if len({chain.match for chain in self.chains}) < len(self.chains):
             raise Invalid("two chains have the same match", "filter_chains")
+        names = [chain.name for chain in self.chains if chain.name]
+        if len(set(names)) < len(names):
+            raise Invalid("two chains have the same name", "filter_chains")
 
     def policy(self, server: Rungs, chain: FilterChain | None = None) -> Policy:
         """How connections leave: as their last filter says, else the listener, else the server.

@@ -7,6 +7,7 @@ which of our certificates was shown, nor what the client's was verified with.
 from __future__ import annotations
 
 import hashlib
+import re
 import ssl
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
@@ -32,6 +33,7 @@ SHORT = {
     "streetAddress": "STREET",
     "userId": "UID",
 }
+BEFORE_QUOTE = re.compile(r'(\\*)("|$)')
 SPECIAL = frozenset(',+"\\<>;')
 
 
@@ -99,7 +101,13 @@ def quoted(value: str) -> str:
     value = printable(value)
     if not set(value) & set(',;="'):
         return value
-    return '"' + value.replace('"', '\\"') + '"'
+    return f'"{BEFORE_QUOTE.sub(_doubled, value)}"'
+
+
+def _doubled(found: re.Match[str]) -> str:
+    """Escape a quote, and the backslashes before it: some read those as escapes, too."""
+    slashes, quote = found.groups()
+    return slashes * 2 + (f"\\{quote}" if quote else "")
 
 
 def printable(value: str) -> str:

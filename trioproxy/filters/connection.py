@@ -118,7 +118,8 @@ class Connection:
         if not isinstance(self.peer, tuple):
             return None
         host, _, port = self.local.rpartition(":")
-        return (self.remote_ip.partition("%")[0], self.peer[1]), (host.strip("[]"), int(port))
+        host = host.strip("[]").partition("%")[0]
+        return (self.remote_ip.partition("%")[0], self.peer[1]), (host, int(port))
 
     @property
     def local_port(self) -> int:

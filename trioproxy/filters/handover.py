@@ -165,7 +165,7 @@ class HandOver:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many offers the latest successor has accepted and declined."""
+        """How many offers the successor has accepted and declined; none where there is none."""
         successor = self._successor
         if successor is None:
             return {"moved": 0, "declined": 0}
@@ -177,9 +177,10 @@ class HandOver:
         return self._successor
 
     def end(self) -> None:
-        """Make no more offers."""
+        """Make no more offers to the successor, and forget it."""
         if self._successor is not None:
             self._successor.end()
+            self._successor = None
 
     async def room(self) -> None:
         """Wait until one more offer may be made, or none at all."""

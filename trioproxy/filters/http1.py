@@ -224,9 +224,11 @@ class Http1Connection:
     def _invite(self) -> None:
         if self.exchange is None or not self.exchange.responded:
             try:
-                self.transport.send_nowait(CONTINUE)
+                sent = self.transport.send_nowait(CONTINUE)
             except OSError as error:
                 raise DownstreamClosed(error.strerror or str(error)) from error
+            if sent < len(CONTINUE):  # a part would stand in the way of the response
+                raise DownstreamClosed("it does not read what it has asked for")
 
     def _record(self, request: Request | None) -> Record:
         record = Record(self.manager.wall_clock(), perf_counter())

@@ -84,7 +84,9 @@ class Entrance:
         """Run the listener filters, and read the ClientHello; raises Refused."""
         for each in self._filters:
             if not await each(connection):
-                self._stats.downstream_listener_filter_error.add()
+                stats, gone = self._stats, connection.transport.hangup
+                why = stats.downstream_listener_filter_error
+                (stats.downstream_listener_filter_remote_close if gone else why).add()
                 raise Refused
         if not self._matcher.inspects:
             return PLAIN, False
@@ -100,7 +102,7 @@ class Entrance:
     def _match(self, connection: Connection, hello: ClientHello, *, tls: bool) -> int | None:
         arrival = Arrival(
             connection.local_port,
-            connection.remote_ip.partition("%")[0],
+            self._matcher.source(connection.remote_ip.partition("%")[0]),
             tls,
             hello.server_name,
             self._matcher.known(hello.protocols),

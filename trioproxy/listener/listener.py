@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioproxy.drain.lifetime import Lifetime
+from trioproxy.drain.lifetime import Lifetime, Stand
 from trioproxy.errors import ProxyError
 from trioproxy.filters.connection import Connection
 from trioproxy.filters.offer import ends_of
@@ -219,6 +219,7 @@ class Listener:
 
     def _choose(self, connection: Connection, chain: Chain) -> None:
         self._chosen[connection.lifetime] = chain
+        connection.lifetime.stand(Stand.LIFE, inf)  # its filters may say otherwise
         connection.lifetime.quiet = inf if chain.policy.quiet is None else chain.policy.quiet
 
     def _enter(self, lifetime: Lifetime, *, new: bool) -> None:

@@ -12,10 +12,12 @@ from trioproxy.config.networks import networks
 from trioproxy.tls.names import candidates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from trioproxy.config.filter_chain import FilterChainMatch
+    from trioproxy.config.networks import Network
 
+    Networks = Sequence[Network]
     Rank = tuple[int, ...]
 
 REMEMBERED = 4096
@@ -37,15 +39,23 @@ class Matcher:
     """Chooses among several matches, by their index."""
 
     def __init__(self, matches: Iterable[FilterChainMatch]) -> None:
-        self._matches = tuple(matches)
-        self.inspects = any(match.inspects for match in self._matches)
+        self._matches = tuple(
+            (match, networks("source_prefix_ranges", match.source_prefix_ranges))
+            for match in matches
+        )
+        self.inspects = any(match.inspects for match, _ in self._matches)
+        self._by_source = any(ranges for _, ranges in self._matches)
         self._protocols = frozenset(
-            protocol for match in self._matches for protocol in match.application_protocols
+            protocol for match, _ in self._matches for protocol in match.application_protocols
         )
         self.choose = lru_cache(REMEMBERED)(self._choose)
 
     def __repr__(self) -> str:
         return f"<Matcher of {len(self._matches)}>"
+
+    def source(self, address: str) -> str:
+        """Return a client's address if a choice is made by it."""
+        return address if self._by_source else ""
 
     def known(self, protocols: Iterable[str]) -> tuple[str, ...]:
         """Return those of a client's protocols by which a choice is made."""
@@ -53,19 +63,22 @@ class Matcher:
 
     def _choose(self, arrival: Arrival) -> int | None:
         """Return the index of the match that fits best; None where none does."""
-        ranks = [(rank(match, arrival), -index) for index, match in enumerate(self._matches)]
+        ranks = [
+            (rank(match, ranges, arrival), -index)
+            for index, (match, ranges) in enumerate(self._matches)
+        ]
         fitting = [(found, index) for found, index in ranks if found is not None]
         return -max(fitting)[1] if fitting else None
 
 
-def rank(match: FilterChainMatch, arrival: Arrival) -> Rank | None:
-    """Return how specific a match is, for comparison; None where it does not fit."""
+def rank(match: FilterChainMatch, ranges: Networks, arrival: Arrival) -> Rank | None:
+    """Return how specific a match with these ranges is, for comparison; None if it does not fit."""
     parts = (
         _port(match, arrival),
         _server_name(match, arrival),
         _transport(match, arrival),
         _protocols(match, arrival),
-        _source(match, arrival),
+        _source(ranges, arrival),
     )
     return None if None in parts else tuple(part or 0 for part in parts)
 
@@ -96,13 +109,11 @@ def _protocols(match: FilterChainMatch, arrival: Arrival) -> int | None:
     return 1 if set(match.application_protocols) & set(arrival.protocols) else None
 
 
-def _source(match: FilterChainMatch, arrival: Arrival) -> int | None:
+def _source(ranges: Networks, arrival: Arrival) -> int | None:
     """A prefix of length 0 is a match, and more specific than none."""
-    if not match.source_prefix_ranges:
+    if not ranges:
         return 0
     if not arrival.source:
         return None
     source = ip_address(arrival.source)
-    ranges = networks("source_prefix_ranges", match.source_prefix_ranges)
-    fitting = [1 + network.prefixlen for network in ranges if source in network]
-    return max(fitting, default=None)
+    return max((1 + each.prefixlen for each in ranges if source in each), default=None)

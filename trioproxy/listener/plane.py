@@ -66,6 +66,8 @@ class Plane:
 
     def start(self, sockets: Mapping[str, Sequence[socket.socket]]) -> None:
         """Begin to accept on the listen sockets of each listener, by its name; called once."""
+        for cluster in self._tools.clusters.values():
+            cluster.prepare()
         reactor = self._tools.reactor
         for name, group in sockets.items():
             listener = self._listeners[name]
@@ -197,8 +199,8 @@ class Plane:
 def shut(listening: socket.socket) -> None:
     """Have the kernel refuse connects, for whoever has the socket.
 
-    A Unix one never listens again after that; as a file, it is refused by taking its name away.
+    A Unix one would never listen again after that: it goes on queueing where it has a name.
     """
-    if listening.family != socket.AF_UNIX or isinstance(listening.getsockname(), bytes):
+    if listening.family != socket.AF_UNIX:
         with suppress(OSError):  # another worker has it, too, and was here before
             listening.shutdown(socket.SHUT_RDWR)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Living = Mapping[Lifetime, Connection | None]
 
-MOST = 20  # connections that are told of one by one
+MOST = 20  # connections that are told of one by one, by each worker and by all together
 RUNGS = {
     Stand.IDLE: "idle",
     Stand.STREAM: "stream",
@@ -79,9 +79,13 @@ def longest(living: Iterable[tuple[Lifetime, Connection | None]]) -> list[dict[s
 
 
 def _order(item: tuple[Lifetime, Connection | None]) -> tuple[float, float]:
-    """Return what is larger for who leaves later, or is older."""
     lifetime, _ = item
-    return inf if lifetime.ladder is STAY else lifetime.when, lifetime.age
+    return order(lifetime.when, lifetime.age, stays=lifetime.ladder is STAY)
+
+
+def order(due: float, age: float, *, stays: bool) -> tuple[float, float]:
+    """Return what is larger for who leaves later, or is older."""
+    return inf if stays else due, age
 
 
 def described(connection: Connection, now: float) -> dict[str, object]:

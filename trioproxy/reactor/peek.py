@@ -26,6 +26,7 @@ async def peek(
     while True:
         data = peek_nowait(transport, limit)
         if data == b"":
+            transport.hangup = True
             return None
         found = read(data) if data is not None else None
         if found is not None:

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
 OVERHEAD = 1024  # bytes beside the plaintext, so that a whole record comes at once
-PIECE = 64 * 1024
+PIECE = 16 * 1024  # a record: OpenSSL keeps room for the longest piece that it was ever given
 CUT_SHORT = "UNEXPECTED_EOF_WHILE_READING"
+MOST_IN_VAIN = 128 * 1024
+"""Bytes that may come without any plaintext in them, and answers that may wait to be read."""
 
 
 class TlsTransport(Transport):
@@ -49,6 +51,7 @@ class TlsTransport(Transport):
         "_parted",
         "_server",
         "_unsent",
+        "_vain",
         "tls",
     )
 
@@ -81,6 +84,7 @@ class TlsTransport(Transport):
         self._unsent: bytes | memoryview = b""
         self._owed = 0  # bytes of plaintext that are in `_unsent`
         self._parted = True  # nothing is to be said any more, or not yet
+        self._vain = 0  # bytes that have come since the last plaintext
 
     def __repr__(self) -> str:
         agreed = self.tls.version() or "nothing agreed on"
@@ -109,6 +113,7 @@ class TlsTransport(Transport):
             await self._say()  # else it is only tickets, which go with what is said first
         self.ready |= IN  # more may have come with its end
         self._parted = False
+        self._vain = 0
 
     async def _say(self) -> None:
         while not self._flush():
@@ -147,6 +152,7 @@ class TlsTransport(Transport):
         """Return plaintext of what has come, empty at the end, or None where there is none."""
         try:
             data = self.tls.read(size)
+            self._vain = 0
         except ssl.SSLWantReadError:  # a part of a record, or one that carries nothing of ours
             data = None
         except ssl.SSLZeroReturnError:
@@ -156,9 +162,8 @@ class TlsTransport(Transport):
                 self._tell()
                 raise
             data = self._cut_short()
-        if self._outgoing.pending:  # OpenSSL answers for itself
-            self._collect()
-            self._flush()
+        if self._outgoing.pending:
+            self._answer()
         if data == b"":
             self._ended = self.hangup = self.wary = True
             return data
@@ -166,6 +171,12 @@ class TlsTransport(Transport):
         if self._held:
             self.ready |= IN
         return data
+
+    def _answer(self) -> None:
+        """Send what OpenSSL says for itself; who asks for it has to read it."""
+        self._collect()
+        if not self._flush() and len(self._unsent) > MOST_IN_VAIN:
+            raise ConnectionAbortedError(errno.ECONNABORTED, "asks for more than it reads")
 
     def _cut_short(self) -> bytes:
         self._ended = True
@@ -177,17 +188,21 @@ class TlsTransport(Transport):
         """Take in what the kernel has; returns False where that is nothing new."""
         if not self.ready & IN:
             return False
+        size = min(size, RECEIVE_SIZE) + OVERHEAD
         try:
-            data = self.sock.recv(size + OVERHEAD)
+            data = self.sock.recv(size)
         except BlockingIOError:
             self.ready &= ~IN
             return False
         if data:
+            self._vain += len(data)
+            if self._vain > MOST_IN_VAIN:
+                raise ConnectionAbortedError(errno.ECONNABORTED, "says nothing at length")
             self._incoming.write(data)
         else:
             self._incoming.write_eof()
             self.hangup = self.wary = True
-        if len(data) < size + OVERHEAD and not self.wary:
+        if len(data) < size and not self.wary:
             self.ready &= ~IN
         self._held = True
         return True

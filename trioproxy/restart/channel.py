@@ -67,7 +67,7 @@ class Channel(Generic[M]):
     async def send(self, message: attrs.AttrsInstance, fds: Sequence[int] = ()) -> None:
         """Send one message; the descriptors stay the sender's, to close when this returns.
 
-        Raises PeerGone.
+        Raises PeerGone or TooLarge.
         """
         async with self._sending:
             for packet, share in packets(encode(message), fds):
@@ -127,7 +127,7 @@ class BlockingChannel(Generic[M]):
         return self._socket.fileno()
 
     def send(self, message: attrs.AttrsInstance, fds: Sequence[int] = ()) -> None:
-        """Send one message; the descriptors stay the sender's. Raises PeerGone."""
+        """Send one message; the descriptors stay the sender's. Raises PeerGone or TooLarge."""
         try:
             for packet, share in packets(encode(message), fds):
                 self._socket.sendmsg([packet], _ancillary(share))

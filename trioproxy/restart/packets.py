@@ -27,6 +27,10 @@ class ChannelError(Exception):
     """The channel, or what came over it, is of no use."""
 
 
+class TooLarge(ChannelError):
+    """A message that no receiver would take, of which nothing was sent."""
+
+
 class BadMessage(ChannelError):
     """What the peer sent is not a message; the channel should be closed."""
 
@@ -40,10 +44,10 @@ def close_all(fds: Iterable[int]) -> None:
 def packets(body: bytes, fds: Sequence[int]) -> Iterator[tuple[bytes, Sequence[int]]]:
     """Cut a message into packets, each with its share of the descriptors, in order.
 
-    Raises ValueError for what no receiver would take.
+    Raises TooLarge for what no receiver would take.
     """
     if len(body) > LARGEST_MESSAGE or len(fds) > LARGEST_CREW:
-        raise ValueError(f"a message of {len(body)} bytes with {len(fds)} descriptors is too large")
+        raise TooLarge(f"a message of {len(body)} bytes with {len(fds)} descriptors is too large")
     count = max(1, -(-len(body) // PIECE), -(-len(fds) // MOST_FDS))
     for index in range(count):
         marks = (FIRST if index == 0 else 0) | (LAST if index == count - 1 else 0)

@@ -14,7 +14,7 @@ from trioproxy.server.messages import Accept, Drain, Resume
 from trioproxy.server.sockets import Sharer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from trioproxy.config import server as config
     from trioproxy.server.sockets import BindFailed, Bound, Sockets
@@ -28,6 +28,8 @@ class AdminDrain:
     _config: config.Drain
     _sockets: Sockets
     _workers: Supervisor
+    _connections: Callable[[], int]
+    begun_with: int | None = None  # connections
     closed: bool = False
     _begun: float | None = None  # on Trio's clock, like the next
     _closing: float = inf
@@ -49,6 +51,7 @@ class AdminDrain:
         async with self._lock:
             if self._begun is None:
                 self._begun = trio.current_time()
+                self.begun_with = self._connections()
                 await self._workers.tell(
                     Drain(
                         self._config.time,
@@ -57,7 +60,7 @@ class AdminDrain:
                         cause=Cause.ADMIN.value,
                     )
                 )
-                await self._workers.gather()  # all have obeyed
+                await self._workers.obeyed()
             if not self.closed:
                 self._closing = min(self._closing, self._begun + closing)
                 await self._close_in_time()
@@ -71,14 +74,14 @@ class AdminDrain:
         async with self._lock:
             if self._begun is None:
                 return []
-            self._begun, self._closing = None, inf
+            self._begun, self._closing, self.begun_with = None, inf, None
             await self._workers.tell(Resume(Cause.ADMIN.value))
             failures: list[BindFailed] = []
             if self.closed:
                 self.closed = False
                 failures = reopen(self._closable())
                 await self._workers.tell(Accept())
-            await self._workers.gather()  # all have obeyed
+            await self._workers.obeyed()
             return failures
 
     async def run(self) -> None:

@@ -24,7 +24,7 @@ async def close(workers: Supervisor, sockets: Collection[Bound]) -> None:
             bound.withdraw()
     await workers.tell(Suspend())
     await workers.tell(Refuse(tuple({bound.listener for bound in sockets})))
-    await workers.gather()  # all have obeyed, and who waited is let in
+    await workers.obeyed()  # who waited is let in
     for bound in sockets:
         bound.withdraw()
     if sockets:

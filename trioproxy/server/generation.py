@@ -109,11 +109,13 @@ class Generation:
     control_door: Door = attrs.field(factory=Door)
     admin_drain: AdminDrain = attrs.field(init=False)
     history: History = attrs.field(init=False)
-    begun_with: int | None = None  # connections, when they were asked to leave or to move
+    _begun_with: int | None = None  # connections, when this phase began in which they leave
 
     def __attrs_post_init__(self) -> None:
         self.history = History(self.lineage.history)
-        self.admin_drain = AdminDrain(self.config.drain, self.sockets, self.supervisor)
+        self.admin_drain = AdminDrain(
+            self.config.drain, self.sockets, self.supervisor, self.connections
+        )
 
     @property
     def epoch(self) -> int:
@@ -135,11 +137,18 @@ class Generation:
         with Reader(self.region, self.epoch) as reader:
             return reader.gauge("server.total_connections", self.epoch)
 
+    @property
+    def begun_with(self) -> int | None:
+        """How many connections there were when they were first asked to leave or to move."""
+        asked = self.admin_drain.begun_with
+        return self._begun_with if asked is None else asked
+
     def enter(self, phase: Phase) -> None:
         """Go on to the next phase of life."""
         if self.phase is Phase.INITIALISING and phase is Phase.SERVING:
             ServerStats(self.writer).initialization_time_ms.record(process_age() * 1000)
         self.phase = phase
+        self._begun_with = self.connections() if phase is Phase.DRAINING else None
         log.info("epoch %d: %s", self.epoch, phase.value)
 
     async def start(self, nursery: trio.Nursery) -> None:
@@ -180,7 +189,6 @@ class Generation:
     async def leave(self) -> None:
         """Finish what is in flight, within the shutdown time; returns when no worker is left."""
         if self.phase is not Phase.DRAINING:
-            self.begun_with = self.connections()
             self.enter(Phase.DRAINING)
         self.control_door.close()
         shutdown, within = self.config.shutdown, self.ending.within
@@ -195,7 +203,7 @@ class Generation:
             await self.supervisor.tell(Suspend())
             waiting = {bound.listener for bound in self.sockets.ours}
             await self.supervisor.tell(Refuse(tuple(waiting)))
-            await self.supervisor.gather()  # all have obeyed, and who waited is let in
+            await self.supervisor.obeyed()  # who waited is let in
             self.sockets.refuse()
             await self.supervisor.shutdown(seconds)
             nursery.cancel_scope.cancel()

@@ -83,15 +83,13 @@ async def _drain(generation: Generation, life: float) -> None:
     drain = generation.config.drain
     life = min(life, drain.parent_shutdown_time)
     immediate = drain.strategy == "immediate"
-    generation.begun_with = generation.connections()
-    await generation.supervisor.tell(Drain(drain.time, life, immediate=immediate))
     generation.enter(Phase.DRAINING)
+    await generation.supervisor.tell(Drain(drain.time, life, immediate=immediate))
     generation.notifier.tell(STOPPING=1, X_TRIOPROXY_GONE_IN=life)
 
 
 async def _come_back(generation: Generation, removed: Sequence[Bound]) -> None:
     reopen(removed)
-    generation.begun_with = None
     await generation.supervisor.tell(Resume())
     if not generation.admin_drain.closed:
         await generation.supervisor.tell(Accept())

@@ -133,21 +133,18 @@ class AdminInstance:
 
     async def drain_listeners(self, *, graceful: bool, keep_open: bool) -> None:
         closing = inf if keep_open else self.config.drain.time if graceful else 0.0
-        if self.generation.begun_with is None:
-            self.generation.begun_with = self.generation.connections()
         await self.generation.admin_drain.begin(closing)
 
     async def cancel_drain(self) -> None:
         if self.generation.ending.asked.is_set():
             raise TooLate("this instance is leaving")
-        self.generation.begun_with = None
         if failures := await self.generation.admin_drain.cancel():
             raise TooLate("; ".join(map(str, failures)))
 
     async def _set_health(self, *, failed: bool) -> None:
         self.generation.health_failed = failed
         await self.generation.supervisor.tell(SetHealth(failed))
-        await self.generation.supervisor.gather()  # all have obeyed
+        await self.generation.supervisor.obeyed()
 
     def ask_to_leave(self) -> None:
         self.generation.ending.ask("/quitquitquit")

@@ -162,9 +162,16 @@ class Ping:
 
 @attrs.frozen
 class Gather:
-    """Main to worker: report; the answer carries the same number.
+    """Main to worker: report; the answer carries the same number."""
 
-    As commands are obeyed in order, the answer also says that all earlier ones are done.
+    number: int
+
+
+@attrs.frozen
+class Confirm:
+    """Main to worker: answer with an empty report.
+
+    As commands are obeyed in order, that says that all earlier ones are done.
     """
 
     number: int
@@ -231,6 +238,7 @@ ToWorker: TypeAlias = (
     | SetHosts
     | Ping
     | Gather
+    | Confirm
     | TellWhenEmpty
 )
 FromWorker: TypeAlias = Ready | Failed | Pong | Accuse | Report

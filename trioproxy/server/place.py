@@ -138,7 +138,8 @@ class Place:
         await process.ready.wait()
         async with self._telling:
             for message in self._orders.standing():
-                await process.tell(message)
+                while not await process.tell(message):
+                    pass  # it is busy; should that last, the pings will have it killed
             self.process = process
         log.info("%s is ready", process)
         on_ready()

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioproxy.restart.packets import ChannelError
+from trioproxy.restart.packets import ChannelError, TooLarge
 from trioproxy.server.messages import (
     Accuse,
+    Confirm,
     Failed,
     Gather,
     Ping,
@@ -85,10 +86,14 @@ class Process:
     async def tell(self, message: ToWorker, fds: Sequence[int] = ()) -> bool:
         """Send a command; returns whether it was taken, or there is nobody to take it.
 
-        One that is too busy for that will be found silent by the pings.
+        One that is too busy for that will be found silent by the pings. What is too large to be
+        said will be so the next time: it is logged, and done with.
         """
         with suppress(ChannelError), trio.move_on_after(PATIENCE) as patience:
-            await self._channel.send(message, fds)
+            try:
+                await self._channel.send(message, fds)
+            except TooLarge as error:
+                log.error("%s is not told %s: %s", self, type(message).__name__, error)
         return not patience.cancelled_caught
 
     async def gather(self) -> dict[str, object] | None:
@@ -97,11 +102,18 @@ class Process:
             return await self._ask(Gather)
         return None
 
+    async def obeyed(self) -> None:
+        """Return when it has done what it was told, or dies or does not answer in time."""
+        with trio.move_on_after(PATIENCE):
+            await self._ask(Confirm)
+
     async def emptied(self) -> None:
         """Return when it has no connection any more, or is dead."""
         await self._ask(TellWhenEmpty)
 
-    async def _ask(self, question: type[Gather | TellWhenEmpty]) -> dict[str, object] | None:
+    async def _ask(
+        self, question: type[Gather | Confirm | TellWhenEmpty]
+    ) -> dict[str, object] | None:
         self._asked += 1
         number = self._asked
         self._answers[number], answer = trio.open_memory_channel[dict[str, object]](1)

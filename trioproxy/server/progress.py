@@ -6,6 +6,7 @@ from heapq import nlargest
 from math import inf
 from typing import TYPE_CHECKING, TypedDict, cast
 
+from trioproxy.listener.progress import MOST, order
 from trioproxy.restart.protocol import Listening, Progress, Speaking, Standing
 from trioproxy.restart.wire import structure
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trioproxy.server.generation import Generation
-
-MOST = 20  # connections that are told of one by one
 
 
 async def progress_of(generation: Generation) -> Progress:
@@ -83,10 +82,9 @@ def longest(reports: Mapping[int, Mapping[str, object]]) -> list[Standing]:
         for worker, report in reports.items()
         for each in cast("list[dict[str, object]]", report.get("connections", []))
     ]
-    return nlargest(MOST, found, key=order)
+    return nlargest(MOST, found, key=_order)
 
 
-def order(standing: Standing) -> tuple[float, float]:
-    """Return what is larger for who leaves later, or is older."""
-    stays = standing.due is None or standing.rung == "stay"
-    return inf if stays else standing.due or 0.0, standing.age
+def _order(standing: Standing) -> tuple[float, float]:
+    due = inf if standing.due is None else standing.due
+    return order(due, standing.age, stays=standing.rung == "stay")

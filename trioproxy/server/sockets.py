@@ -59,8 +59,7 @@ class Bound:
     """A listen socket, the `index`-th of its listener; `address` is what was configured.
 
     `sharers` are other generations that listen on it, too, and `lent` says that it is systemd's:
-    then neither it nor its file is ours to end. `ended`: a Unix socket that was shut never listens
-    again.
+    then neither it nor its file is ours to end.
     """
 
     listener: str
@@ -72,7 +71,6 @@ class Bound:
     file: SocketFile | None = None
     lent: bool = False
     sharers: set[Sharer] = attrs.field(factory=set)
-    ended: bool = False
 
     @property
     def ours(self) -> bool:
@@ -103,21 +101,22 @@ class Bound:
         """Have the kernel refuse connections, in every process; what is queued is reset."""
         with suppress(OSError):  # one that never listened refuses already
             self.sock.shutdown(socket.SHUT_RDWR)
-            self.ended = self.sock.family == socket.AF_UNIX
 
     def withdraw(self) -> None:
-        """Refuse connections until `restore`: a Unix socket only loses its name."""
+        """Refuse connections until `restore`.
+
+        A Unix socket that is shut never listens again: one with a file only loses its name, and an
+        abstract one goes on queueing.
+        """
         if self.file is not None:
             self.file.hide()
-        else:
+        elif self.sock.family != socket.AF_UNIX:
             self.refuse()
 
     def restore(self) -> None:
         """Undo `withdraw`, in whichever process that was; raises BindFailed."""
         if self.file is not None:
             self.file.show()
-        elif self.ended:
-            raise BindFailed(f"{self.listener}: {self.address} was closed and cannot be reopened")
         elif not self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             local = self.local
             self._listen_at(local)

@@ -132,7 +132,7 @@ class Supervisor:
             await process.tell(Close(number))
 
     async def gather(self) -> dict[int, dict[str, object]]:
-        """Return the figures of the workers that answer, by index; earlier commands are done."""
+        """Return the figures of the workers that answer, by index."""
         reports: dict[int, dict[str, object]] = {}
 
         async def ask(index: int, place: Place) -> None:
@@ -144,6 +144,13 @@ class Supervisor:
             for index, place in enumerate(self._places):
                 nursery.start_soon(ask, index, place)
         return reports
+
+    async def obeyed(self) -> None:
+        """Return when the workers that answer have done all that they were told."""
+        async with trio.open_nursery() as nursery:
+            for place in self._places:
+                if place.process is not None:
+                    nursery.start_soon(place.process.obeyed)
 
     async def emptied(self) -> None:
         """Return when no worker has a connection."""

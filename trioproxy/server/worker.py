@@ -23,6 +23,7 @@ from trioproxy.server.messages import (
     Accuse,
     Adopt,
     Close,
+    Confirm,
     Drain,
     Failed,
     Gather,
@@ -200,6 +201,8 @@ class Worker:
                 await self._channel.send(Pong())
             case Gather(number=number):
                 await self._channel.send(Report(number, self._plane.report()))
+            case Confirm(number=number):
+                await self._channel.send(Report(number, {}))
             case ReopenLogs():
                 self._process_log.reopen()
                 self._plane.reopen_logs()

@@ -1,6 +1,6 @@
 """Where things lie in the region, and how a region of another layout is recognised.
 
-    0               header: magic, layout version, end of the table of names
+    0               header: magic, layout version, end of the table of names, secret
     NAMES_START     the table of names, append-only
     BLOCKS_START    block 0, the marks: for each name the newest epoch that uses it
     + BLOCK_SPACE   block 1, the zeros: what each counter stood at when counters were reset
@@ -26,8 +26,8 @@ MAGIC = int.from_bytes(b"triostat", "little")
 CELL = 8  # bytes
 PAGE = 4096  # bytes; both spaces are multiples of it, as mmap wants
 
-MAGIC_CELL, VERSION_CELL, NAMES_END_CELL = range(3)
-"""The cells of the header."""
+MAGIC_CELL, VERSION_CELL, NAMES_END_CELL, SECRET_CELL = range(4)
+"""The cells of the header. A secret of 0 is none: a region made before there was one has that."""
 
 NAMES_START = PAGE
 NAMES_SPACE = 64 * 1024 * 1024
@@ -45,7 +45,10 @@ FIRST_CLAIMED = 3
 
 TOKEN_SETS = 1 << 18
 TOKEN_WAYS = 4
-"""The block of tokens: so many sets of so many slots, each the key of a bucket and its time."""
+"""The block of tokens: so many sets of so many slots, each the key of a bucket and its time.
+
+The last slot of a set is nobody's: who finds no place takes from it.
+"""
 
 EPOCH_CELL, WORKER_CELL = range(2)
 """The cells of a block that say whose it is."""

@@ -19,6 +19,7 @@ from trioproxy.stats.layout import (
     MAGIC,
     MAGIC_CELL,
     PAGE,
+    SECRET_CELL,
     TOKENS,
     ZEROS,
     block_count,
@@ -44,7 +45,8 @@ class LayoutMismatch(Exception):
 class Region:
     """The shared region as one process has it; `fd` may be passed to other processes.
 
-    Each process attaches for itself: what a fork inherits shares its parent's locks.
+    Each process attaches for itself: what a fork inherits shares its parent's locks. `secret` is
+    known to all of them, and empty where a program that had none yet made the region.
     """
 
     def __init__(self, fd: int) -> None:
@@ -52,6 +54,7 @@ class Region:
         self._map = mmap.mmap(fd, PAGE)
         self._header = memoryview(self._map).cast("q")
         self._probe = LockFile(fd)
+        self.secret = os.pread(fd, CELL, SECRET_CELL * CELL).rstrip(b"\0")
         self.table = Table(fd, self._header)
         self.zeros = Block(fd, ZEROS)
         self.tokens = Block(fd, TOKENS)
@@ -63,6 +66,7 @@ class Region:
         os.ftruncate(fd, block_offset(FIRST_CLAIMED))
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
         os.pwrite(fd, _cells(MAGIC, LAYOUT_VERSION), MAGIC_CELL * CELL)
+        os.pwrite(fd, os.urandom(CELL), SECRET_CELL * CELL)
         return cls(fd)
 
     @classmethod
@@ -128,10 +132,6 @@ class Region:
             return file
         file.close()
         return None
-
-    def is_locked(self, lock: Lock) -> bool:
-        """Return whether anybody holds `lock` by `try_lock`."""
-        return self._probe.is_held(lock)
 
     def reset_counters(self) -> None:
         """Have every counter begin anew for readers; who counts goes on undisturbed."""

@@ -43,7 +43,8 @@ class Shared:
         self, name: str, rate: float, burst: float, clock: Callable[[], float]
     ) -> TokenBucket:
         """Return a bucket that processes share which name it alike."""
-        return TokenBucket(self._region.tokens, self._locks, name, rate, burst, clock)
+        region = self._region
+        return TokenBucket(region.tokens, self._locks, region.secret, name, rate, burst, clock)
 
     def totals(self, *gauges: Gauge) -> list[int]:
         """Return what all living processes together have of each of these gauges."""

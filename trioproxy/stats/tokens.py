@@ -5,8 +5,9 @@ cell rate algorithm). So a process killed at any moment leaves a bucket that is 
 is full again is no different from none: its place may go to another. Taking a token costs two
 system calls, a lock and its release; being refused one costs none.
 
-Buckets are found by the hash of their names in sets of a few slots. Where a set has no place left,
-buckets share one: then too few tokens are given, never too many.
+Buckets are found by the hash of their names in sets of a few slots, keyed with the region's secret:
+a client that chooses its address cannot choose its set. The last slot of a set is common to all
+buckets that have found no place: there too few tokens are given, never too many.
 """
 
 from __future__ import annotations
@@ -34,12 +35,14 @@ ROUNDING = 1e-6  # of a token
 class TokenBucket:
     """Holds at most `burst` tokens, full at first, and gains `rate` of them a second.
 
-    `name` is what the buckets of other processes have in common with this one.
+    `name` is what the buckets of other processes have in common with this one, and `secret` is the
+    region's.
     """
 
     __slots__ = (
         "_cells",
         "_clock",
+        "_common",
         "_file",
         "_first",
         "_interval",
@@ -56,17 +59,20 @@ class TokenBucket:
         self,
         block: Block,
         locks: LockFile,
+        secret: bytes,
         name: str,
         rate: float,
         burst: float,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        digest = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little")
+        hashed = blake2b(name.encode(), key=secret, digest_size=8)
+        digest = int.from_bytes(hashed.digest(), "little")
         number = digest % TOKEN_SETS
         self._cells, self._times = block.cells, block.doubles
         self._clock = clock
         self._key = digest >> 1 or 1  # 0 is no bucket
         self._first = self.slot = number * TOKEN_WAYS * SLOT_CELLS
+        self._common = self._first + (TOKEN_WAYS - 1) * SLOT_CELLS
         self._interval = 1 / rate
         self._longest = (burst - 1 + ROUNDING) * self._interval
         self._whole = burst * self._interval
@@ -92,11 +98,12 @@ class TokenBucket:
             fcntl(self._file, F_OFD_SETLK, self._unlock)
 
     def _take(self, now: float) -> bool:
-        times, at = self._times, self._find(now) + FULL_AT
+        times, slot = self._times, self._find(now)
+        at = slot + FULL_AT
         wait = times[at] - now
         if wait < 0:
             wait = 0.0
-        elif wait > self._whole:
+        elif wait > self._whole and slot != self._common:
             # A generation whose bucket was slower may have left a time too far away for ours.
             wait = self._whole
         taken = wait <= self._longest
@@ -104,19 +111,21 @@ class TokenBucket:
         return taken
 
     def _find(self, now: float) -> int:
-        """Return the bucket's slot, or one that it takes over, or one that it has to share."""
+        """Return the bucket's slot, or one that it takes over, or the common one."""
         if self._cells[self.slot] == self._key:
             return self.slot
-        slots = range(self._first, self._first + TOKEN_WAYS * SLOT_CELLS, SLOT_CELLS)
+        slots = range(self._first, self._common, SLOT_CELLS)
         for slot in slots:
             if self._cells[slot] == self._key:
                 self.slot = slot
                 return slot
         slot = min(slots, key=self._full_at)
-        if self._times[slot + FULL_AT] <= now:
-            self._times[slot + FULL_AT] = now
-            self._cells[slot] = self._key
-            self.slot = slot
+        if self._full_at(slot) > now:
+            return self._common
+        # What we may have taken from the common slot is still to be waited for.
+        self._times[slot + FULL_AT] = max(now, self._full_at(self._common))
+        self._cells[slot] = self._key
+        self.slot = slot
         return slot
 
     def _full_at(self, slot: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from trioproxy.stats.handles import Counter, Gauge, Handle, Histogram, OwnGauge
+from trioproxy.stats.handles import Counter, Gauge, Handle, Histogram
 from trioproxy.stats.layout import EPOCH_CELL, GAUGES, WORKER_CELL
 from trioproxy.stats.locks import Lock
 from trioproxy.stats.table import Name
@@ -71,10 +71,6 @@ class Writer:
     def gauge(self, name: str) -> Gauge:
         """Return the handle of a gauge that is summed over all living processes."""
         return self.handle(Gauge, name)
-
-    def own_gauge(self, name: str) -> OwnGauge:
-        """Return the handle of a gauge that each generation has for itself."""
-        return self.handle(OwnGauge, name)
 
     def histogram(self, name: str) -> Histogram:
         """Return the handle of a histogram."""

@@ -101,6 +101,11 @@ class Cluster:
             if host.pool is not None:
                 host.pool.part()
 
+    def prepare(self) -> None:
+        """Finish what is otherwise done beside the traffic: there is none yet."""
+        self._balancer.finish()
+        self._upkeep.schedule()
+
     def _host(self, member: Member, known: Host | None) -> Host:
         if known is None:
             return Host(member, self._figures.of(member.key), self._monitors.of(member.key))
@@ -153,7 +158,11 @@ class Cluster:
             if connection is not None:
                 return connection
             if self.connections.admits or self._evict():
-                connection = await self.connect(host, until, client)
+                try:
+                    connection = await self.connect(host, until, client)
+                except BaseException:
+                    self._waiting.unpark()  # the room that this one was woken for is still there
+                    raise
                 if self._speaks_http2 is None and connection.alpn == HTTP2:
                     raise changed_its_mind(connection)
                 self.stats.upstream_cx_http1_total.add()

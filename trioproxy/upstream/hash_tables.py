@@ -51,8 +51,9 @@ class Ring(Generic[H]):
     """`ring_hash`: each host has points on a ring; a key belongs to the next point's host.
 
     How many points a host has does not depend on how many others there are, so that a host that
-    leaves moves no keys but its own. Only where they would be more than `maximum` in all each
-    host's are halved until they fit.
+    leaves moves no keys but its own, unless all others become lighter or heavier by it: points are
+    counted for the lightest host, and where they would be more than `maximum` in all each host's
+    are halved until they fit.
     """
 
     def __init__(

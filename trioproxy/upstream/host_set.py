@@ -45,6 +45,7 @@ class HostSet(Generic[H]):
         self._rng = rng
         self._make: MakeTable[H] | None = table_maker(config)
         self._hash_lanes: dict[tuple[int, Fitness], HashLane[H]] = {}
+        self._refuses = False  # the share of the load that nobody has is refused
         self._lanes: list[Lane[H]] = []
         self._loads: list[Load] = []
         self._sums: list[float] = []
@@ -59,20 +60,21 @@ class HostSet(Generic[H]):
             config.overprovisioning_factor,
             config.healthy_panic_threshold,
         )
-        if config.fail_traffic_on_panic:
-            loads = [load for load in loads if load.fitness is not Fitness.ANY]
+        panicking = [load for load in loads if load.fitness is Fitness.ANY]
+        self._refuses = bool(panicking) and config.fail_traffic_on_panic
+        if self._refuses:
+            loads = [load for load in loads if load not in panicking]
+        self._hash_lanes = {k: lane for k, lane in self._hash_lanes.items() if k[0] in priorities}
         self._lanes = [
             self._lane(priorities[load.level], load.fitness, groups[load.level], now)
             for load in loads
         ]
-        while not self._loads and self.work():
-            pass  # nobody is served yet: the first tables are made at once
         self._loads = loads
         self._sums = list(accumulate([load.share for load in loads]))
         self.plain = self._find_plain()
 
     def _find_plain(self) -> Next[H] | None:
-        if len(self._lanes) != 1 or self._loads[0].fitness is Fitness.ANY:
+        if len(self._lanes) != 1 or self._refuses or self._loads[0].fitness is Fitness.ANY:
             return None
         lane = self._lanes[0]
         return lane.next if isinstance(lane, PolicyLane) else None
@@ -98,11 +100,13 @@ class HostSet(Generic[H]):
 
         Equal keys go to the same host; without a key it is left to chance.
         """
-        if not self._lanes:
-            return None
         if key is None:
             key = self._rng.getrandbits(HASH_BITS)
         index = self._draw(key)
+        if index == len(self._lanes):
+            if self._refuses:
+                self._panics.add()
+            return None
         lane = self._lanes[index]
         if self._loads[index].fitness is Fitness.ANY:
             self._panics.add()
@@ -113,11 +117,13 @@ class HostSet(Generic[H]):
         return self._other(key, tried) or host if host in tried else host
 
     def _draw(self, key: int) -> int:
-        last = len(self._lanes) - 1
-        if not last:
+        """Return the number of a lane, or the one behind the last where there is none for it."""
+        choices = len(self._lanes) + self._refuses
+        if choices < 2:
             return 0
         draw = (key % DRAWS) / DRAWS
-        return bisect(self._sums, draw * self._sums[-1], 0, last)
+        whole = 1.0 if self._refuses else self._sums[-1]
+        return bisect(self._sums, draw * whole, 0, choices - 1)
 
     def _other(self, key: int, tried: Collection[H]) -> H | None:
         """Pick where a lane is left in which not all were tried."""

@@ -56,10 +56,12 @@ class PolicyLane(Generic[H]):
 
 
 class HashLane(Generic[H]):
-    """A lane with a table, by which a key always goes to the same host.
+    """A lane with a table, by which a key always goes to the same host; one host needs none.
 
     Tables are filled by `work`. Until one is full the one before it serves, without the hosts that
-    are there no more; where there is none yet, a key's host is another one than it will be.
+    are there no more; where there is none yet, a key's host is another one than it will be. What is
+    begun is ended, even if hosts have changed meanwhile: where they always do, tables come late,
+    but they come.
     """
 
     def __init__(self, make: MakeTable[H]) -> None:
@@ -70,6 +72,7 @@ class HashLane(Generic[H]):
         self._table: Table[H] | None = None
         self._next: Table[H] | None = None
         self._filling: Iterator[None] = iter(())
+        self._is_stale = False  # what is being filled will be of hosts that were
 
     def update(self, hosts: Sequence[H], weights: Sequence[float]) -> None:
         """Have these hosts, with these weights, from now on."""
@@ -80,8 +83,16 @@ class HashLane(Generic[H]):
         if sorted_hosts == self.hosts and sorted_weights == self._weights:
             return
         self.hosts, self._weights, self._fit = sorted_hosts, sorted_weights, set(hosts)
-        self._next = self._make(sorted_hosts, sorted_weights)
-        self._filling = self._next.fill()
+        if self._next is None:
+            self._begin()
+        else:
+            self._is_stale = True
+
+    def _begin(self) -> None:
+        self._is_stale = False
+        if len(self.hosts) > 1:
+            self._next = self._make(self.hosts, self._weights)
+            self._filling = self._next.fill()
 
     def work(self) -> bool:
         """Do a step of what is to be done; returns whether there is more."""
@@ -90,11 +101,14 @@ class HashLane(Generic[H]):
         for _ in self._filling:
             return True
         self._table, self._next = self._next, None
-        return False
+        if not self._is_stale:
+            return False
+        self._begin()
+        return True
 
     def pick(self, key: int, tried: Collection[H]) -> H:
         """Pick the key's host, or the one that would be the key's without `tried`."""
-        if self._table is not None:
+        if self._table is not None and len(self.hosts) > 1:
             for turn in range(TURNS):
                 host = self._table.at(key, turn)
                 if host in self._fit and host not in tried:

@@ -103,6 +103,12 @@ class Balancer(Generic[H]):
         else:
             self._step(now)
 
+    def finish(self) -> None:
+        """Do all at once that was put off, however long it takes."""
+        while self._is_busy():
+            pass
+        self.when = self._weigh_at
+
     def _step(self, now: float) -> None:
         self.when = now + PAUSE if self._is_busy() else self._weigh_at
 

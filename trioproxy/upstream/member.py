@@ -14,14 +14,11 @@ if TYPE_CHECKING:
 FAILED_ACTIVE_HC = "failed_active_hc"
 FAILED_OUTLIER_CHECK = "failed_outlier_check"
 FAILED_EDS_HEALTH = "failed_eds_health"
-DEGRADED_ACTIVE_HC = "degraded_active_hc"
 DEGRADED_EDS_HEALTH = "degraded_eds_health"
 PENDING_ACTIVE_HC = "pending_active_hc"
 PENDING_DYNAMIC_REMOVAL = "pending_dynamic_removal"
 
 FAILED = frozenset({FAILED_ACTIVE_HC, FAILED_OUTLIER_CHECK, FAILED_EDS_HEALTH})
-DEGRADED = frozenset({DEGRADED_ACTIVE_HC, DEGRADED_EDS_HEALTH})
-
 UNTRIED = frozenset({FAILED_ACTIVE_HC, PENDING_ACTIVE_HC})
 
 FLAG_OF_STATUS = {
@@ -77,7 +74,7 @@ class Member:
     @property
     def degraded(self) -> bool:
         """Whether it serves only for want of others of its priority."""
-        return not DEGRADED.isdisjoint(self.flags)
+        return DEGRADED_EDS_HEALTH in self.flags
 
 
 def member(endpoint: Endpoint) -> Member:

@@ -114,7 +114,6 @@ class TcpProxying:
         lifetime = connection.lifetime
         if self.config.max_downstream_connection_duration is not None:
             lifetime.limit(self.config.max_downstream_connection_duration)
-        lifetime.stand(Stand.LIFE, inf)
         upstream = self._inherited(connection) or await self._connect(connection, record)
         lifetime.stand(Stand.FLOW, self._idle_timeout)
         record.upstream_host = upstream.host.name
