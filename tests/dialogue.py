@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 import trio
+import trio.testing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -61,9 +62,22 @@ class Peer:
         while view:
             view = view[await self.sock.send(view) :]
 
-    def say_at_once(self, data: bytes) -> None:
-        """Send what the kernel takes, without a turn of the loop."""
-        socket.socket.send(self.sock._sock, data)
+    def say_at_once(self, data: bytes) -> int:
+        """Send what the kernel takes, without a turn of the loop; returns how much that was."""
+        try:
+            return socket.socket.send(self.sock._sock, data)
+        except BlockingIOError:
+            return 0
+
+    async def pour(self, most: int) -> int:
+        """Send zeroes until no more are taken, at most so many; returns how many."""
+        sent, before = 0, -1
+        while before < sent < most:
+            before = sent
+            while taken := self.say_at_once(bytes(65536)):
+                sent += taken
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        return sent
 
     def finish(self) -> None:
         """Say no more, but listen."""

@@ -16,6 +16,7 @@ import h2.connection
 import h2.events
 import h2.settings
 import trio
+import trio.testing
 from dialogue import PATIENCE
 
 if TYPE_CHECKING:
@@ -140,6 +141,22 @@ class H2Peer:
             await self.flush()
             if not data:
                 return
+
+    async def pour(self, number: int, most: int) -> int:
+        """Send a body until no more is taken, at most so many bytes; returns how many."""
+        sent = 0
+        while sent < most:
+            room = min(self.h2.local_flow_control_window(number), self.h2.max_outbound_frame_size)
+            if room:
+                self.h2.send_data(number, bytes(room))
+                await self.flush()
+                sent += room
+                continue
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            await self.catch_up()
+            if not self.h2.local_flow_control_window(number):
+                break
+        return sent
 
     async def trailers(self, number: int, trailers: Mapping[str, str]) -> None:
         """End a stream with the fields behind its body."""

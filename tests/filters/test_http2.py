@@ -13,6 +13,7 @@ from trioproxy.drain.lifetime import Cause
 
 if TYPE_CHECKING:
     from serving import Proxy, Serving
+    from trio.testing import MockClock
 
 DIRECT = "{match: {prefix: /}, direct_response: {status: 200, body: hi}}"
 FIXED = "content-length: 2 | | ok\\"
@@ -350,10 +351,7 @@ async def test_what_the_client_does_not_take_is_not_taken_from_the_upstream(
             """
         )
         origin = await proxy.party("origin")
-        sent = 0
-        with trio.move_on_after(0.5):
-            while True:
-                sent += await origin.sock.send(bytes(65536))
+        sent = await origin.pour(25_000_000)
         await client.until(lambda: len(client.heard[stream].body) == 65_535)
         assert sent < 20_000_000  # what the kernel holds on two sockets
 
@@ -363,12 +361,7 @@ async def test_who_uploads_is_paced_by_the_upstream(serving: Serving) -> None:
         client = await connect(proxy)
         stream = await client.ask("POST", "/", ended=False)
         await proxy.play("origin << POST / HTTP/1.1 | host: a.org | transfer-encoding: chunked |")
-        sent = 0
-        with trio.move_on_after(0.5):
-            while True:
-                await client.data(stream, bytes(16384))
-                sent += 16384
-        assert sent < 20_000_000
+        assert await client.pour(stream, 25_000_000) < 20_000_000
 
 
 async def test_a_client_answered_early_may_finish_what_it_says(serving: Serving) -> None:
@@ -492,23 +485,25 @@ async def test_whoever_checks_health_in_vain_is_asked_to_leave(serving: Serving)
         assert proxy.counter("http.web.downstream_cx_drain_close") == 1
 
 
-async def test_an_answer_that_is_long_is_as_slow_as_its_client(serving: Serving) -> None:
+async def test_an_answer_that_is_long_is_as_slow_as_its_client(
+    serving: Serving, mock_clock: MockClock
+) -> None:
     """It may take longer than `stream_idle_timeout`, as long as something moves."""
     body = f"{{match: {{prefix: /}}, direct_response: {{status: 200, body: {'x' * 300_000}}}}}"
-    async with serving(http("stream_idle_timeout: 300ms,", routes=body)) as proxy:
+    async with serving(http("stream_idle_timeout: 10s,", routes=body)) as proxy:
         client = await connect(proxy)
         client.acknowledges = False
         stream = await client.ask()
-        began = trio.current_time()
-        while not client.heard[stream].ended:
-            size = len(client.heard[stream].body)
-            await trio.sleep(0.1)
+        heard, began = client.heard[stream], trio.current_time()
+        for size in (65_535, 131_071, 196_607, 262_143):
+            await client.until(lambda size=size: heard.reset or len(heard.body) == size)
+            mock_clock.jump(7)
+            await proxy.quiet()
             client.h2.increment_flow_control_window(65_536, stream)
             client.h2.increment_flow_control_window(65_536)
             await client.flush()
-            await client.until(lambda size=size: len(client.heard[stream].body) > size)
-        assert len(client.heard[stream].body) == 300_000
-        assert trio.current_time() > began + 0.3
+        assert len((await client.answer(stream)).body) == 300_000
+        assert trio.current_time() > began + 20
 
 
 async def test_via_names_the_version_that_a_message_came_in(serving: Serving) -> None:
@@ -548,8 +543,8 @@ async def test_a_head_that_does_not_come_to_its_end_is_not_waited_for(
     assert [line["details"] for line in proxy.log] == ["request_header_timeout", None]
 
 
-async def test_a_head_that_comes_in_time_is_served(serving: Serving) -> None:
-    async with serving(http("request_headers_timeout: 300ms,", routes=DIRECT)) as proxy:
+async def test_a_head_that_comes_in_time_is_served(serving: Serving, mock_clock: MockClock) -> None:
+    async with serving(http("request_headers_timeout: 10s,", routes=DIRECT)) as proxy:
         client = await connect(proxy)
         stream = client.h2.get_next_available_stream_id()
         await client.flush()
@@ -558,8 +553,11 @@ async def test_a_head_that_comes_in_time_is_served(serving: Serving) -> None:
         client.h2.send_headers(stream, fields, end_stream=True)
         frame = client.h2.data_to_send()
         await client.peer.say(frame[:12])
-        await trio.sleep(0.1)
+        await proxy.quiet()
+        mock_clock.jump(7)
+        await proxy.quiet()
         await client.peer.say(frame[12:])
         assert (await client.answer(stream)).status == 200
-        await trio.sleep(0.4)
+        mock_clock.jump(7)
+        await proxy.quiet()
         assert (await client.answer(await client.ask())).status == 200
