@@ -243,5 +243,6 @@ class Listener:
         else:
             self._stats.downstream_cx_destroy.add()
             self._stats.downstream_cx_length_ms.record(connection.lifetime.age * 1000)
-        self._room.unpark_all()
+        if len(self.living) == self._capacity - 1:
+            self._room.unpark_all()
         self._departed()

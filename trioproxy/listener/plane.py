@@ -51,6 +51,7 @@ class Plane:
         self._resumed = trio.Event()
         self._drains = Drains(tools, self._listeners, connections)
         self._departures = trio.lowlevel.ParkingLot()
+        self._awaited = False
 
     def __repr__(self) -> str:
         return f"<Plane {len(self._listeners)} listeners, {self.active} connections>"
@@ -138,6 +139,7 @@ class Plane:
 
     async def emptied(self) -> None:
         """Return when no connection is left."""
+        self._awaited = True
         while self.active:
             await self._departures.park()
 
@@ -157,7 +159,7 @@ class Plane:
 
     def departed(self) -> None:
         """Take note that a connection is gone."""
-        if self._departures:
+        if self._awaited:
             self._departures.unpark_all()
 
     def close(self, number: int) -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextvars
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
-import outcome
 import trio
 from trio.lowlevel import Abort, current_task, reschedule, wait_task_rescheduled
 
 if TYPE_CHECKING:
+    from outcome import Outcome
     from trio.lowlevel import Task
 
 Job = TypeVar("Job")
@@ -24,6 +24,19 @@ Work = Callable[[Job, trio.CancelScope], Awaitable[None]]
 
 log = logging.getLogger("trioproxy.listener")
 RESTING = 64
+
+
+class Handed(Generic[Job]):
+    """A job as the outcome of a wait for one; see `Woken` of the reactor for why."""
+
+    __slots__ = ("_job",)
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def unwrap(self) -> Job:
+        """Return the job."""
+        return self._job
 
 
 class Crew(Generic[Job]):
@@ -48,7 +61,7 @@ class Crew(Generic[Job]):
         if self._resting:
             task = self._resting.pop()
             task.context = self._context.copy()
-            reschedule(task, outcome.Value(job))
+            reschedule(task, cast("Outcome[Job]", Handed(job)))
         else:
             self._nursery.start_soon(self._serve, [job])
 
