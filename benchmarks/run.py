@@ -71,6 +71,8 @@ def compare(
     with contextlib.ExitStack() as stack:
         turns: dict[str, Callable[[float], float]] = {}
         for system in systems:
+            if system.name == work.without:
+                continue
             with noting(outcome, system.name):
                 turns[system.name] = open_turn(work, system, origin, plan, stack)
         for _ in range(plan.rounds):

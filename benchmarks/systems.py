@@ -45,7 +45,7 @@ class System:
     find: Callable[[], Path]
     arguments: tuple[str, ...]
     tls: str
-    http2: str | None  # how it is told to speak HTTP/2 to the origin, if it can
+    http2: str  # how it is told to speak HTTP/2 to the origin; empty where it cannot
     version: str = "--version"
 
     def command(self, config: Path) -> list[str]:
@@ -56,8 +56,6 @@ class System:
         """Write the configuration for `protocol` (see Work) into `directory`."""
         if protocol == "tls":
             make_certificate(directory)
-        if protocol == "http2" and self.http2 is None:
-            raise BenchError("speaks no HTTP/2 to origins")
         names = {
             "TLS": self.tls if protocol == "tls" else "",
             "HTTP_PORT": ports.http,
@@ -183,7 +181,7 @@ SYSTEMS = {
             find_nginx,
             ("-c", "{config}", "-e", "stderr"),
             NGINX_TLS,
-            None,
+            "",
             "-v",
         ),
         System(

@@ -61,6 +61,7 @@ class Work:
     measure: Callable[[Target, float], float]
     protocol: str = "http"  # "tls" downstream, "http2" to the origin, or "l4"
     fresh: bool = False  # a process of its own for each round
+    without: str = ""  # the system that cannot do it
     optional: bool = False  # only when asked for
 
 
@@ -171,6 +172,7 @@ def parse_perf(output: str) -> int:
     raise BenchError(f"perf counted nothing:\n{output}")
 
 
+HTTP2 = "HTTP/2, 8 connections x 8 streams"
 WORKS = {
     work.name: work
     for work in (
@@ -181,14 +183,14 @@ WORKS = {
         Work("http_request", "64 KiB request bodies", "us/request", http_request_body),
         Work("tls_keepalive", "TLS, keep-alive", "us/request", http_keepalive, "tls"),
         Work("tls_new", "... new connection per request", "us/request", http_new_connection, "tls"),
+        # nginx speaks either version on a port, without TLS, and HTTP/1.1 alone to origins.
+        Work("http2", HTTP2, "us/request", http2, without="nginx"),
+        Work("http2_both", "... to HTTP/2", "us/request", http2, "http2", without="nginx"),
         Work("l4_round_trip", "L4 round trip, 64 B", "us/round trip", l4_round_trip, "l4"),
         Work("l4_bulk", "L4 bulk", "us/MB", l4_bulk, "l4"),
         Work("l4_new", "L4 new connection", "us/connection", l4_new_connection, "l4"),
         Work("memory", "idle keep-alive connection", "KB", idle_memory, fresh=True),
         Work("start", "start to first answer", "ms", start, fresh=True),
-        # Optional: nginx speaks either version on a port, without TLS.
-        Work("http2", "HTTP/2, 8 connections x 8 streams", "us/request", http2, optional=True),
-        Work("http2_both", "... to HTTP/2", "us/request", http2, "http2", optional=True),
         Work(
             "syscalls", "HTTP/1.1 keep-alive", "system calls/request", system_calls, optional=True
         ),
