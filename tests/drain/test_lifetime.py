@@ -269,6 +269,21 @@ async def test_what_is_within_another_drains_with_it(
     assert in_time(ends["outer"], 5)
 
 
+async def test_with_streams_it_stays_as_long_as_the_last_of_them(sweep: Sweep) -> None:
+    now = trio.current_time()
+    with Lifetime(sweep) as outer:
+        outer.stand(Stand.STREAMS, inf)
+        assert outer.due == inf
+        with Lifetime(sweep, within=outer) as one, Lifetime(sweep, within=outer) as another:
+            one.stand(Stand.STREAM, 100)
+            another.stand(Stand.STREAM, 300)
+            assert outer.due == another.when > one.when
+            outer.tighten(Ladder(now, now, now + 200, now + 1000))
+            assert outer.due == now + 200
+        outer.stand(Stand.IDLE, 400)
+        assert outer.due == outer.when
+
+
 async def test_what_comes_within_one_that_drains_does_so_too(
     autojump_clock: MockClock, sweep: Sweep
 ) -> None:

@@ -184,6 +184,13 @@ class Lifetime:
         return trio.current_time() - self._begun
 
     @property
+    def due(self) -> float:
+        """Until when it may stay, if nothing moves: with streams, as long as the last of them."""
+        if self.stands is not Stand.STREAMS or not self._inner:
+            return self.when
+        return min(self.when, max(each.when for each in self._inner))
+
+    @property
     def noticed(self) -> bool:
         """Whether the peer is to be told that the connection will be closed."""
         return self.ladder is not STAY and trio.current_time() >= self.ladder.notice

@@ -45,7 +45,7 @@ def progress(living: Living) -> dict[str, object]:
         told += lifetime.ladder.notice <= now
         moving += lifetime.moving
         if lifetime.ladder is not STAY:
-            first, last = min(first, lifetime.when), max(last, lifetime.ladder.life)
+            first, last = min(first, lifetime.due), max(last, lifetime.ladder.life)
         if connection is not None:
             rungs = protocols.setdefault(connection.protocol, {})
             rung = rung_of(lifetime, now)
@@ -80,7 +80,7 @@ def longest(living: Iterable[tuple[Lifetime, Connection | None]]) -> list[dict[s
 
 def _order(item: tuple[Lifetime, Connection | None]) -> tuple[float, float]:
     lifetime, _ = item
-    return order(lifetime.when, lifetime.age, stays=lifetime.ladder is STAY)
+    return order(lifetime.due, lifetime.age, stays=lifetime.ladder is STAY)
 
 
 def order(due: float, age: float, *, stays: bool) -> tuple[float, float]:
@@ -100,7 +100,7 @@ def described(connection: Connection, now: float) -> dict[str, object]:
         "age": lifetime.age,
         "stands": lifetime.stands.value,
         "rung": rung_of(lifetime, now),
-        "due": max(lifetime.when - now, 0.0) if lifetime.when < inf else None,
+        "due": max(lifetime.due - now, 0.0) if lifetime.due < inf else None,
         "received": received,
         "sent": sent,
     }
